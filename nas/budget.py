@@ -1,0 +1,164 @@
+"""What a network may cost: flags and constraint files in, violations out, and whether anything can fit at all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nas.cost.model import Cost, cost
+from nas.errors import InfeasibleError, InputError
+from nas.space import Architecture, SearchSpace
+from nas.space.lookup import find_file, list_files
+from nas.space.spec import Name, Table, read_toml
+from nas.units import format_bytes, format_ops
+
+Bytes = Annotated[int, Field(ge=1)]
+
+
+class MemorySpec(Table):
+    """``[memory]`` of a constraint file, in bytes. Reserved is what runtime, stack and application take."""
+
+    flash: Bytes
+    sram: Bytes
+    reserved_flash: Annotated[int, Field(ge=0)]
+    reserved_sram: Annotated[int, Field(ge=0)]
+
+
+class LatencySpec(Table):
+    """``[latency.TASK]``: a line through published measurements, milliseconds per million ops and an intercept."""
+
+    ms_per_mop: Annotated[float, Field(gt=0)]
+    intercept_ms: Annotated[float, Field(ge=0)]
+    source: str
+
+
+class McuSpec(Table):
+    """A constraint file: one microcontroller or budget profile."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    core: str
+    clock_hz: Annotated[int, Field(ge=1)]
+    source: str
+    memory: MemorySpec
+    latency: dict[str, LatencySpec] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Upper bounds; ``None`` is no bound. Definitions as in ``nas.cost``: file bytes, arena bytes, 2 ops per MAC."""
+
+    flash_bytes: int | None = None
+    sram_bytes: int | None = None
+    ops: int | None = None
+    latency_ms: float | None = None
+
+    def bounds(self) -> dict[str, int]:
+        """The bounds that are set and that a cost is compared with, by the name of the cost."""
+        exact = {"flash_bytes": self.flash_bytes, "sram_bytes": self.sram_bytes, "ops": self.ops}
+        return {name: bound for name, bound in exact.items() if bound is not None}
+
+    def violations(self, found: Cost) -> dict[str, int]:
+        """Name of each bound that ``found`` exceeds, and the cost found."""
+        return {name: getattr(found, name) for name, bound in self.bounds().items() if getattr(found, name) > bound}
+
+    def admits(self, architecture: Architecture) -> bool:
+        """Whether the predicted costs of a network are within every bound."""
+        return not self.violations(cost(architecture.graph))
+
+    def used(self, found: Cost) -> dict[str, float]:
+        """Share of each bound that ``found`` takes."""
+        return {name: getattr(found, name) / bound for name, bound in self.bounds().items()}
+
+    def to_json(self) -> dict[str, float | None]:
+        """Every bound, also the absent ones."""
+        return asdict(self)
+
+
+def make_budget(
+    mcu: str | None = None,
+    *,
+    task: str,
+    flash_bytes: int | None = None,
+    sram_bytes: int | None = None,
+    ops: int | None = None,
+    latency_ms: float | None = None,
+) -> Budget:
+    """A budget from an MCU file, tightened or replaced by explicit bounds.
+
+    A latency becomes an op count by the line that the MCU's file gives for the task.
+
+    Raises:
+        InputError: no bound at all, no such MCU, or a latency that nothing can translate.
+    """
+    spec = load_mcu(mcu) if mcu is not None else None
+    budget = Budget(flash_bytes, sram_bytes, ops, latency_ms)
+    if spec is not None:
+        memory = spec.memory
+        budget = replace(
+            budget,
+            flash_bytes=flash_bytes or memory.flash - memory.reserved_flash,
+            sram_bytes=sram_bytes or memory.sram - memory.reserved_sram,
+        )
+    if latency_ms is not None:
+        budget = replace(budget, ops=min(ops or 10**18, _ops_within(latency_ms, spec, task)))
+    if not budget.bounds():
+        raise InputError("no budget: give --flash, --sram, --ops or --mcu, for example --flash 256KB (nas mcus lists the MCUs)")
+    return budget
+
+
+def load_mcu(name: str) -> McuSpec:
+    """Read a constraint file by name or path."""
+    return read_toml(find_file("constraints", name), McuSpec)
+
+
+def list_mcus() -> list[McuSpec]:
+    """Every constraint file that is found, by name."""
+    return [read_toml(path, McuSpec) for _, path in sorted(list_files("constraints").items())]
+
+
+def require_reachable(space: SearchSpace, budget: Budget) -> None:
+    """Refuse a budget that no network of the space fits.
+
+    Raises:
+        InfeasibleError: names each bound that the smallest network breaks, what it needs and the nearest budget.
+    """
+    smallest = space.smallest()
+    found = cost(smallest.graph)
+    broken = budget.violations(found)
+    if broken:
+        asked = ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in broken)
+        needs = ", ".join(f"{_flag(name)} {_show(name, value)}" for name, value in broken.items())
+        nearest = " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in broken.items())
+        raise InfeasibleError(
+            f"budget infeasible: {asked}, but the smallest network of {space.name} ({smallest.summary()}) needs {needs}\n"
+            f"nearest feasible budget: {nearest}"
+        )
+
+
+def _ops_within(latency_ms: float, spec: McuSpec | None, task: str) -> int:
+    line = spec.latency.get(task) if spec is not None else None
+    if line is None:
+        known = [mcu.name for mcu in list_mcus() if task in mcu.latency]
+        asked = f"{spec.name} has no latency data for {task}" if spec is not None else "--latency needs --mcu"
+        raise InputError(f"{asked}: give --ops instead, or one of --mcu {', '.join(known)}")
+    if latency_ms <= line.intercept_ms:
+        raise InfeasibleError(
+            f"budget infeasible: --latency {latency_ms:g}ms is below the fixed cost of any {task} network\n"
+            f"nearest feasible budget: above {line.intercept_ms:g} ms (modelled, {line.source})"
+        )
+    return int((latency_ms - line.intercept_ms) / line.ms_per_mop * 1e6)
+
+
+def _flag(name: str) -> str:
+    return name.removesuffix("_bytes")
+
+
+def _show(name: str, value: int) -> str:
+    return format_ops(value) if name == "ops" else format_bytes(value)
+
+
+def _round_up(name: str, value: int) -> str:
+    return f"{-(-value // 10_000) / 100:g}M" if name == "ops" else f"{-(-value // 1024)}KB"

@@ -1,0 +1,73 @@
+"""Writes a torch network as an ONNX file, the first step on the way to the microcontroller."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.export.files import write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+OPSET = 18  # what the dynamo exporter of torch writes without a conversion pass
+INPUT_NAME = "input"
+
+
+def export_onnx(network: torch.nn.Module, input_shape: tuple[int, int, int], path: Path) -> None:
+    """Export a network at batch size 1; the same weights give the same bytes.
+
+    A copy is exported in evaluation mode on the CPU: the caller's network keeps its modes and its device. Batch
+    normalisation is folded into the convolutions, and ``F.pad`` into their ``pads``.
+
+    Args:
+        network: maps (n, c, h, w) float32 to (n, classes), logits or softmax.
+        input_shape: (h, w, c), the order of TFLite.
+        path: written atomically.
+    """
+    import torch
+
+    height, width, channels = input_shape
+    example = torch.zeros(1, channels, height, width)
+    with _quiet():
+        program = torch.onnx.export(
+            copy.deepcopy(network).cpu().eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            input_names=[INPUT_NAME],
+            output_names=["output"],
+            verbose=False,
+        )
+        assert program is not None, "torch.onnx.export returns a program when dynamo=True"
+        model = program.model_proto
+    _strip_notes(model)
+    write_atomic(path, model.SerializeToString(deterministic=True))
+
+
+def _strip_notes(model: Any) -> None:
+    """Drop the exporter's notes: they hold stack traces, and so the paths of the exporting machine."""
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says about itself: missing torchvision, and its own use of a deprecated call."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,162 @@
+"""Do the runtimes agree? A pure comparison of their outputs on the same samples; nothing is run here.
+
+Runtimes by their names: ``torch`` and ``onnx`` (float), ``litert`` and ``tflm`` (INT8, outputs dequantised).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from nas.errors import InputError, ValidationError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """How far the outputs of ``second`` are from those of ``first``."""
+
+    first: str
+    second: str
+    max_abs: float
+    """Largest absolute difference of any output value."""
+    argmax_agreement: float
+    """Share of samples whose largest output is the same class."""
+    identical: float
+    """Share of output values that are equal to the bit."""
+    sqnr_db: float | None
+    """Signal-to-quantisation-noise ratio, 10 log10(sum first^2 / sum (first - second)^2); None: no difference at all."""
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """All pairs of runtimes, those with the reference first."""
+
+    reference: str
+    samples: int
+    pairs: tuple[PairReport, ...]
+
+    def pair(self, first: str, second: str) -> PairReport:
+        """Find a pair, in either order.
+
+        Raises:
+            InputError: the two were not compared.
+        """
+        for pair in self.pairs:
+            if {pair.first, pair.second} == {first, second}:
+                return pair
+        raise InputError(f"no outputs of {first} and {second} to compare; compared with {self.reference}: {self.to_dict()}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what goes into ``validation.json``; None stands for an infinite SQNR."""
+        return {
+            "reference": self.reference,
+            "samples": self.samples,
+            "pairs": {f"{pair.first}/{pair.second}": _figures(pair) for pair in self.pairs},
+        }
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What two runtimes must keep to."""
+
+    first: str
+    second: str
+    max_abs: float = float("inf")
+    min_agreement: float = 0.0
+    reason: str = ""
+
+
+def default_bounds(runtimes: Collection[str], output_scale: float) -> tuple[Bound, ...]:
+    """List the bounds between those runtimes that are present.
+
+    Args:
+        runtimes: names of the runtimes whose outputs are compared.
+        output_scale: real value of one int8 step (LSB) of the output, 1/256 after a softmax.
+    """
+    agree = "post-training quantisation of trained networks measured 0.97 to 1.00; a wrong layout or padding gives 1/classes"
+    bounds = (
+        Bound("torch", "onnx", max_abs=1e-4, reason="same float arithmetic in another order: measured 1e-5 and less"),
+        Bound("torch", "litert", min_agreement=0.9, reason=agree),
+        Bound("torch", "tflm", min_agreement=0.9, reason=agree),
+        Bound(
+            "litert",
+            "tflm",
+            max_abs=4 * output_scale,
+            min_agreement=0.98,
+            reason="reference kernels differ in rounding only: measured 0 to 3 LSB; a class flips only on a near tie",
+        ),
+    )
+    return tuple(bound for bound in bounds if {bound.first, bound.second} <= set(runtimes))
+
+
+def compare(outputs: Mapping[str, Array], reference: str) -> ParityReport:
+    """Compare every pair of runtimes.
+
+    Args:
+        outputs: (n, classes) real values for each runtime, of the same samples in the same order.
+        reference: the runtime that comes first in its pairs, so that SQNR is against it.
+
+    Raises:
+        InputError: the reference is missing, or shapes differ, or there is nothing to compare.
+    """
+    shapes = {name: np.shape(values) for name, values in outputs.items()}
+    if reference not in outputs or len(outputs) < 2 or len(set(shapes.values())) != 1:
+        raise InputError(f"cannot compare outputs of shapes {shapes} with reference {reference!r}")
+    shape = shapes[reference]
+    if len(shape) != 2 or 0 in shape:
+        raise InputError(f"outputs must be (n, classes), got {shape}")
+    order = [reference, *(name for name in outputs if name != reference)]
+    pairs = tuple(_compare_pair(first, second, outputs) for first, second in combinations(order, 2))
+    return ParityReport(reference, shape[0], pairs)
+
+
+def check(report: ParityReport, bounds: Sequence[Bound]) -> None:
+    """Hold a report against bounds.
+
+    Raises:
+        ValidationError: names each pair that broke its bound, by how much, and why the bound is there.
+        InputError: a bound is about a pair that was not compared.
+    """
+    problems = [problem for bound in bounds for problem in _problems(report.pair(bound.first, bound.second), bound)]
+    if problems:
+        raise ValidationError(f"outputs disagree on {report.samples} samples: " + "; ".join(problems))
+
+
+def _problems(pair: PairReport, bound: Bound) -> list[str]:
+    names, why = f"{pair.first} and {pair.second}", f" ({bound.reason})" if bound.reason else ""
+    problems = []
+    if not pair.max_abs <= bound.max_abs:  # NaN must fail too
+        problems.append(f"{names} differ by up to {pair.max_abs:.3g}, allowed {bound.max_abs:.3g}{why}")
+    if not pair.argmax_agreement >= bound.min_agreement:
+        problems.append(
+            f"{names} choose the same class for {pair.argmax_agreement:.1%}, required {bound.min_agreement:.1%}{why}"
+        )
+    return problems
+
+
+def _compare_pair(first: str, second: str, outputs: Mapping[str, Array]) -> PairReport:
+    a, b = (np.asarray(outputs[name], np.float64) for name in (first, second))
+    noise = float(np.sum((a - b) ** 2))
+    return PairReport(
+        first=first,
+        second=second,
+        max_abs=float(np.max(np.abs(a - b))),
+        argmax_agreement=float(np.mean(np.argmax(a, axis=1) == np.argmax(b, axis=1))),
+        identical=float(np.mean(a == b)),
+        sqnr_db=None if noise == 0 else _decibel(float(np.sum(a**2)), noise),
+    )
+
+
+def _decibel(signal: float, noise: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(np.float64(signal) / noise))
+
+
+def _figures(pair: PairReport) -> dict[str, Any]:
+    return {key: value for key, value in asdict(pair).items() if key not in ("first", "second")}

@@ -1,0 +1,32 @@
+"""Samples as the runtimes take them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nas.errors import InputError
+
+Int8Array = np.ndarray[Any, np.dtype[np.int8]]
+
+
+def as_batch(inputs: Int8Array, input_shape: tuple[int, ...]) -> Int8Array:
+    """Give samples the shape of the model's input: (n, 490) becomes (n, 49, 10, 1).
+
+    Args:
+        inputs: (n, ...) int8.
+        input_shape: of the model, with its leading batch of 1.
+
+    Raises:
+        InputError: not int8, no samples, or another number of values in a sample.
+    """
+    values = math.prod(input_shape[1:])
+    if inputs.dtype != np.int8 or not inputs.size or math.prod(inputs.shape[1:]) != values:
+        raise InputError(f"the model takes int8 (n, {values}) or (n, {_sizes(input_shape)}), got {inputs.dtype} {inputs.shape}")
+    return np.ascontiguousarray(inputs).reshape(-1, *input_shape[1:])
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(str(size) for size in shape[1:])

@@ -1,0 +1,136 @@
+"""Runs a model in TensorFlow Lite Micro itself, and asks TFLM how much arena it took.
+
+The runtime is the ``tflite-micro`` wheel: the C++ interpreter with its reference kernels, compiled for the host. Its outputs are
+those of any core with reference kernels, to the bit. Its *persistent* figures are those of a 64-bit machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nas
+from nas.errors import ValidationError
+from nas.export.flatbuffer import tensors
+from nas.harness.samples import as_batch
+
+Int8Array = np.ndarray[Any, np.dtype[np.int8]]
+
+ALIGNMENT = 16  # TFLM: MicroArenaBufferAlignment()
+MESSAGE_LINES = 4  # of TFLM's own words in an error
+
+
+@dataclass(frozen=True)
+class ArenaReport:
+    """What TFLM's recording allocator says; ``total_bytes`` is the smallest arena in which the model runs."""
+
+    total_bytes: int
+    activation_bytes: int
+    """The head: all non-constant tensors, input and output included, as planned; scratch buffers of kernels too."""
+    persistent_bytes: int
+    """The tail: tensor and node structures, kernel state, per-channel multipliers. On a 64-bit host; less on a 32-bit core."""
+
+
+class TflmModel:
+    """A loaded model; ``run`` takes about 3 ms a sample for a keyword-spotting network."""
+
+    def __init__(self, model: bytes) -> None:
+        """Allocate the model.
+
+        Raises:
+            ValidationError: TFLM refuses it, for instance for an operator that it does not have.
+        """
+        from tflite_micro import runtime
+
+        with _captured_stderr() as words:
+            try:
+                self._interpreter = runtime.Interpreter.from_bytes(model, arena_size=ample_arena_bytes(model))
+            except RuntimeError as error:
+                raise ValidationError(_refusal(words())) from error
+        self.input_shape = tuple(int(size) for size in self._interpreter.get_input_details(0)["shape"])
+
+    def run(self, inputs: Int8Array) -> Int8Array:
+        """Run samples one after another.
+
+        Args:
+            inputs: (n, ...) int8, each sample with as many values as the model's input, in any shape.
+
+        Returns:
+            (n, classes) int8.
+
+        Raises:
+            InputError: the samples do not fit the model's input.
+        """
+        samples = as_batch(inputs, self.input_shape)
+        return np.stack([self._run_one(sample[np.newaxis]) for sample in samples])
+
+    def _run_one(self, sample: Int8Array) -> Int8Array:
+        self._interpreter.set_input(sample, 0)
+        self._interpreter.invoke()
+        return np.array(self._interpreter.get_output(0)).reshape(-1)
+
+
+def measure_arena(model: bytes) -> ArenaReport:
+    """Load a model in a process of its own and read what TFLM prints about its allocations.
+
+    Raises:
+        ValidationError: TFLM refuses the model, or dies of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="nas-arena-") as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(model)
+        command = [sys.executable, "-m", "nas.harness.arena_worker", str(path), str(ample_arena_bytes(model))]
+        packages = [str(Path(nas.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, packages))}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        raise ValidationError(_refusal(done.stderr))
+    return ArenaReport(*(_allocated(done.stderr, part) for part in ("total", "head", "tail")))
+
+
+def ample_arena_bytes(model: bytes) -> int:
+    """Bound the arena from above: every activation at once, kernel state of any size; memory never touched costs nothing.
+
+    The wheel's own default, ten times the file, is too small for a small network with large activations.
+    """
+    activations = persistent = 0
+    for tensor in tensors(model):
+        activations += 0 if tensor.data_bytes else 4 * tensor.elements + ALIGNMENT
+        persistent += 512 + 16 * len(tensor.scales)  # at most 8 bytes per channel in each of weights and bias
+    return (activations + persistent + 2**16) // ALIGNMENT * ALIGNMENT
+
+
+def _allocated(text: str, part: str) -> int:
+    match = re.search(rf"Arena allocation {part} (\d+) bytes", text)
+    if match is None:
+        raise ValidationError(f"TFLM did not report its {part} allocation: {text[-200:]!r}")
+    return int(match[1])
+
+
+def _refusal(words: str) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip() and not line.startswith(("Traceback", "  "))]
+    said = "; ".join(lines[-MESSAGE_LINES:]) or "it died without a word"
+    return f"TensorFlow Lite Micro refuses the model: {said}"
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[Any]:
+    """Catch what C++ code writes to file descriptor 2; yields a function that returns it so far."""
+    with tempfile.TemporaryFile() as file:
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lambda: os.pread(file.fileno(), 2**16, 0).decode(errors="replace")
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,1 @@
+"""Torch networks made from operator graphs."""

@@ -1,0 +1,95 @@
+"""One point of a search space: frozen, hashable, JSON, and complete without its space file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nas.errors import InputError
+from nas.space.blocks import BLOCKS, HEADS
+from nas.space.graph import Graph, GraphBuilder
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block: its kind (see ``nas.space.blocks``), output channels, kernel and stride as (height, width)."""
+
+    stage: str
+    kind: str
+    width: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as a sequence of blocks and a head. ``input_shape`` is (h, w, c)."""
+
+    space: str
+    task: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    blocks: tuple[Block, ...]
+    head: str
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The INT8 operator graph that every cost, the torch network and the exporter read."""
+        builder = GraphBuilder(self.input_shape)
+        x, seen = 0, Counter[str]()
+        for block in self.blocks:
+            seen[block.stage] += 1
+            x = BLOCKS[block.kind](builder, x, f"{block.stage}.{seen[block.stage]}", block)
+        HEADS[self.head](builder, x, self.classes)
+        return builder.build()
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits that name this network; equal networks of different spaces share nothing."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def widths(self, stage: str) -> tuple[int, ...]:
+        """Output channels of each block of a stage, in order."""
+        return tuple(block.width for block in self.blocks if block.stage == stage)
+
+    def summary(self) -> str:
+        """Widths in execution order, stages apart: ``"stem 84 | blocks 112 84 84 84 196"``."""
+        stages = dict.fromkeys(block.stage for block in self.blocks)
+        return " | ".join(f"{stage} {' '.join(map(str, self.widths(stage)))}" for stage in stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain JSON types; ``from_json`` reads it back."""
+        return json.loads(json.dumps({"schema": 1, **asdict(self)}))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_json(cls, data: Any, origin: str | Path = "architecture") -> Architecture:
+        """Rebuild what ``to_json`` wrote.
+
+        Raises:
+            InputError: a key is missing or has the wrong type; ``origin`` names the file.
+        """
+        try:
+            if data["schema"] != 1:
+                raise InputError(f"{origin}: schema {data['schema']!r} is not known here; this version reads schema 1")
+            blocks = tuple(_block(block) for block in data["blocks"])
+            height, width, channels = (int(size) for size in data["input_shape"])
+            arch = cls(
+                str(data["space"]), str(data["task"]), (height, width, channels), int(data["classes"]), blocks, str(data["head"])
+            )
+            _ = arch.graph
+        except (KeyError, TypeError, ValueError) as cause:
+            raise InputError(f"{origin}: not an architecture: {type(cause).__name__} at {cause}") from cause
+        return arch
+
+
+def _block(data: dict[str, Any]) -> Block:
+    kernel, stride = ((int(data[key][0]), int(data[key][1])) for key in ("kernel", "stride"))
+    width = int(data["width"])
+    if width < 1 or min(*kernel, *stride) < 1:
+        raise ValueError(f"block {data}")
+    return Block(str(data["stage"]), str(data["kind"]), width, kernel, stride)

@@ -1,0 +1,139 @@
+"""The one shared truth: an architecture as a graph of INT8 TFLite operators with shapes.
+
+Cost models, the torch network and the exporter all read this graph; nothing computes a shape twice. Shapes
+leave out the batch, which is always 1: feature maps are ``(h, w, c)``, vectors ``(n,)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class OpKind(StrEnum):
+    """TFLite builtin operators that the spaces are made of, named as in the TFLite schema."""
+
+    CONV_2D = "CONV_2D"
+    DEPTHWISE_CONV_2D = "DEPTHWISE_CONV_2D"
+    AVERAGE_POOL_2D = "AVERAGE_POOL_2D"
+    FULLY_CONNECTED = "FULLY_CONNECTED"
+    SOFTMAX = "SOFTMAX"
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operator. ``inputs`` and ``output`` index ``Graph.shapes``; kernel and stride are (height, width).
+
+    ``weight_shape`` is the TFLite layout: (c_out, kh, kw, c_in), (1, kh, kw, c) for depthwise, (n_out, n_in) for
+    fully connected, () without weights. Every operator with weights has one bias per output channel.
+    """
+
+    kind: OpKind
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    relu: bool = False
+    weight_shape: tuple[int, ...] = ()
+
+    @property
+    def weight_count(self) -> int:
+        """Number of weights without biases; one byte each in INT8."""
+        return math.prod(self.weight_shape) if self.weight_shape else 0
+
+    @property
+    def bias_count(self) -> int:
+        """Number of biases, one per output channel; four bytes each in INT8 networks."""
+        if not self.weight_shape:
+            return 0
+        return self.weight_shape[-1 if self.kind is OpKind.DEPTHWISE_CONV_2D else 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Operators in execution order over activation tensors; tensor 0 is the input, the last one the output."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    ops: tuple[Op, ...]
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """Bytes of one INT8 activation tensor."""
+        return math.prod(self.shapes[tensor])
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases together, as published parameter counts do."""
+        return sum(op.weight_count + op.bias_count for op in self.ops)
+
+
+@dataclass(slots=True)
+class GraphBuilder:
+    """Appends operators one after the other; block kinds are functions over it.
+
+    Every method takes the index of its input tensor and returns the index of its output tensor.
+    """
+
+    input_shape: tuple[int, ...]
+    shapes: list[tuple[int, ...]] = field(init=False)
+    ops: list[Op] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shapes = [self.input_shape]
+
+    def conv(self, x: int, name: str, width: int, kernel: tuple[int, int], stride: tuple[int, int]) -> int:
+        """Convolution, batch norm and ReLU with TF-SAME padding: (h, w, c) -> (ceil(h/s), ceil(w/s), width)."""
+        h, w, c = self.shapes[x]
+        weights = (width, *kernel, c)
+        shape = (*same_size((h, w), stride), width)
+        return self._append(Op(OpKind.CONV_2D, name, (x,), self._next, kernel, stride, True, weights), shape)
+
+    def depthwise(self, x: int, name: str, kernel: tuple[int, int], stride: tuple[int, int]) -> int:
+        """Depthwise convolution, batch norm and ReLU with TF-SAME padding; keeps the channels."""
+        h, w, c = self.shapes[x]
+        weights = (1, *kernel, c)
+        shape = (*same_size((h, w), stride), c)
+        return self._append(Op(OpKind.DEPTHWISE_CONV_2D, name, (x,), self._next, kernel, stride, True, weights), shape)
+
+    def global_average_pool(self, x: int, name: str) -> int:
+        """Average over the whole map: (h, w, c) -> (1, 1, c)."""
+        h, w, c = self.shapes[x]
+        return self._append(Op(OpKind.AVERAGE_POOL_2D, name, (x,), self._next, (h, w), (h, w)), (1, 1, c))
+
+    def fully_connected(self, x: int, name: str, width: int) -> int:
+        """Dense layer without activation over the flattened input: (...) -> (width,)."""
+        weights = (width, math.prod(self.shapes[x]))
+        return self._append(Op(OpKind.FULLY_CONNECTED, name, (x,), self._next, weight_shape=weights), (width,))
+
+    def softmax(self, x: int, name: str) -> int:
+        """Softmax over a vector."""
+        return self._append(Op(OpKind.SOFTMAX, name, (x,), self._next), self.shapes[x])
+
+    def build(self) -> Graph:
+        """Freeze what was appended."""
+        return Graph(tuple(self.shapes), tuple(self.ops))
+
+    @property
+    def _next(self) -> int:
+        return len(self.shapes)
+
+    def _append(self, op: Op, shape: tuple[int, ...]) -> int:
+        self.ops.append(op)
+        self.shapes.append(shape)
+        return op.output
+
+
+def same_size(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+    """Output size (h, w) of TF-SAME padding: the input size over the stride, rounded up."""
+    return -(-size[0] // stride[0]), -(-size[1] // stride[1])
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TF-SAME padding (before, after) along one axis; the odd one goes after.
+
+    Source: TensorFlow, "Notes on padding combination of operators". torch pads both sides alike instead, which
+    leaves a PAD operator in the exported file and up to 56 % more activation memory.
+    """
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,165 @@
+"""A search space: decisions with options, and the architectures that they span."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from nas.errors import InputError
+from nas.space.architecture import Architecture, Block
+from nas.space.spec import SpaceSpec, StageSpec
+
+Choices = Mapping[str, int]  # decision name -> index of the option taken
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One thing to decide: a name such as ``blocks.depth`` or ``blocks.2.width``, and its options in rising order."""
+
+    name: str
+    options: tuple[int, ...] | tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a space file describes. ``sha256`` is the hash of that file, ``origin`` its path."""
+
+    spec: SpaceSpec
+    origin: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Name in the file, the same as its stem."""
+        return self.spec.name
+
+    @property
+    def task(self) -> str:
+        """Task that the space was made for: it fixes the input and the classes."""
+        return self.spec.task
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Every decision with more than one option, in execution order."""
+        every = [decision for stage in self.spec.stage for decision in _stage_decisions(stage)]
+        return tuple(decision for decision in every if len(decision.options) > 1)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of distinct architectures: decisions of blocks that are skipped do not count."""
+        return math.prod(
+            sum((len(stage.width) * len(stage.kernel)) ** depth for depth in stage.repeat) for stage in self.spec.stage
+        )
+
+    def architecture(self, choices: Choices) -> Architecture:
+        """The network of one option per decision; decisions of skipped blocks, and those with one option, may be left out.
+
+        Example:
+            ``space.architecture({"stem.1.width": 15, "blocks.depth": 3, ...})``
+        """
+        spec = self.spec
+        blocks = tuple(block for stage in spec.stage for block in _stage_blocks(stage, choices))
+        return Architecture(spec.name, spec.task, spec.input, spec.classes, blocks, spec.head.kind)
+
+    def choices(self, architecture: Architecture) -> dict[str, int]:
+        """Inverse of ``architecture``: the option taken at every decision that the network really has.
+
+        Raises:
+            InputError: the network is no point of this space; names the stage and block.
+        """
+        taken: dict[str, int] = {}
+        for stage in self.spec.stage:
+            blocks = [block for block in architecture.blocks if block.stage == stage.name]
+            taken[f"{stage.name}.depth"] = self._option(f"{stage.name}.depth", stage.repeat, len(blocks))
+            for i, block in enumerate(blocks, 1):
+                for key, options, value in (("width", stage.width, block.width), ("kernel", stage.kernel, block.kernel)):
+                    taken[f"{stage.name}.{i}.{key}"] = self._option(f"{stage.name}.{i}.{key}", options, value)
+        if self.architecture(taken) != architecture:
+            raise InputError(f"{architecture.summary()} is no point of the space {self.name}: a kind, stride or head differs")
+        names = {decision.name for decision in self.decisions}
+        return {name: option for name, option in taken.items() if name in names}
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """A random point: uniform over the options of each decision.
+
+        Uniform over points would draw almost only the deepest networks, of which there are most.
+        """
+        return self.architecture({d.name: rng.randrange(len(d.options)) for d in self.decisions})
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Every network that is one option of one decision away; a block that appears takes the one before it as model."""
+        taken = self.choices(architecture)
+        for decision in self.decisions:
+            if decision.name not in taken:
+                continue
+            for step in (-1, 1):
+                option = taken[decision.name] + step
+                if 0 <= option < len(decision.options):
+                    yield self.architecture(_extended({**taken, decision.name: option}, decision.name))
+
+    def smallest(self) -> Architecture:
+        """The first option everywhere: fewest blocks, narrowest widths, smallest kernels."""
+        return self.architecture({})
+
+    def largest(self) -> Architecture:
+        """The last option everywhere."""
+        return self.architecture({d.name: len(d.options) - 1 for d in self.decisions})
+
+    @cached_property
+    def points(self) -> dict[str, Architecture]:
+        """The published networks that the file lists.
+
+        Raises:
+            InputError: a listed point is outside the space; names it.
+        """
+        return {point.name: self._point(point.name, point.width) for point in self.spec.point}
+
+    def _point(self, name: str, widths: dict[str, list[int]]) -> Architecture:
+        blocks = []
+        for stage in self.spec.stage:
+            for i, width in enumerate(widths.get(stage.name, ())):
+                blocks.append(Block(stage.name, stage.kind, width, stage.kernel[0], _stride(stage, i)))
+        spec = self.spec
+        arch = Architecture(spec.name, spec.task, spec.input, spec.classes, tuple(blocks), spec.head.kind)
+        try:
+            self.choices(arch)
+        except InputError as cause:
+            raise InputError(f"{self.origin}: point[{name}]: {cause}") from cause
+        return arch
+
+    def _option(self, name: str, options: tuple[int, ...] | tuple[tuple[int, int], ...], value: object) -> int:
+        if value not in options:
+            raise InputError(f"{name} = {value} is no option in the space {self.name} ({options[0]} to {options[-1]})")
+        return options.index(value)  # type: ignore[arg-type]
+
+
+def _stage_decisions(stage: StageSpec) -> Iterator[Decision]:
+    yield Decision(f"{stage.name}.depth", stage.repeat)
+    for i in range(1, stage.repeat[-1] + 1):
+        yield Decision(f"{stage.name}.{i}.width", stage.width)
+        yield Decision(f"{stage.name}.{i}.kernel", stage.kernel)
+
+
+def _stage_blocks(stage: StageSpec, choices: Choices) -> Iterator[Block]:
+    for i in range(stage.repeat[choices.get(f"{stage.name}.depth", 0)]):
+        width = stage.width[choices.get(f"{stage.name}.{i + 1}.width", 0)]
+        kernel = stage.kernel[choices.get(f"{stage.name}.{i + 1}.kernel", 0)]
+        yield Block(stage.name, stage.kind, width, kernel, _stride(stage, i))
+
+
+def _stride(stage: StageSpec, index: int) -> tuple[int, int]:
+    return (stage.stride, stage.stride) if index == 0 else (1, 1)
+
+
+def _extended(choices: dict[str, int], changed: str) -> dict[str, int]:
+    """Choices in which a block that a greater depth adds copies the last one that was there."""
+    stage, _, key = changed.rpartition(".")
+    if key == "depth":
+        last = max(int(name.split(".")[-2]) for name in choices if name.startswith(f"{stage}.") and name != changed)
+        for part in ("width", "kernel"):
+            if f"{stage}.{last}.{part}" in choices:
+                choices.setdefault(f"{stage}.{last + 1}.{part}", choices[f"{stage}.{last}.{part}"])
+    return choices

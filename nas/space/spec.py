@@ -1,0 +1,173 @@
+"""The schema of a search-space file: TOML in, checked data out, errors that name file, table and key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from nas.errors import SpecError
+from nas.space.blocks import BLOCKS, HEADS
+
+MAX_WIDTH = 4096  # channels; far above what a microcontroller holds, low enough to catch a slip of the finger
+MAX_REPEAT = 64
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+class Table(BaseModel):
+    """A TOML table: unknown keys are errors, values never change their type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+def _options(value: Any) -> Any:
+    """An integer, a list of integers, or ``{ from = 4, to = 276, step = 4 }`` (both ends belong to it)."""
+    if not isinstance(value, dict):
+        return tuple(value) if isinstance(value, list) else (value,)
+    start, stop, step = value.get("from"), value.get("to"), value.get("step", 1)
+    if not set(value) <= {"from", "to", "step"} or not all(type(v) is int and v > 0 for v in (start, stop, step)):
+        raise ValueError(f"a range is {{ from = 4, to = 276, step = 4 }} in numbers above zero, found {value}")
+    if stop < start or (stop - start) % step:
+        raise ValueError(f"from {start} in steps of {step} does not reach {stop}")
+    if (stop - start) // step > MAX_WIDTH:
+        raise ValueError(f"the range from {start} to {stop} has more than {MAX_WIDTH:,} options")
+    return tuple(range(start, stop + 1, step))
+
+
+def _kernels(value: Any) -> Any:
+    """``[3, 3]`` is one kernel, ``[[3, 3], [5, 5]]`` is a choice of two."""
+    many = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    return tuple(tuple(kernel) if isinstance(kernel, list) else kernel for kernel in many)
+
+
+Count = Annotated[int, Field(ge=1)]
+Options = Annotated[tuple[Count, ...], BeforeValidator(_options), Field(min_length=1)]
+Kernels = Annotated[tuple[tuple[Count, Count], ...], BeforeValidator(_kernels), Field(min_length=1)]
+Shape = Annotated[tuple[Count, Count, Count], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+
+
+class StageSpec(Table):
+    """One ``[[stage]]``: ``repeat`` blocks of one kind; the stride belongs to the first of them."""
+
+    name: Name
+    kind: str
+    kernel: Kernels
+    stride: Count = 1
+    width: Options
+    repeat: Options = (1,)
+
+    @model_validator(mode="after")
+    def _possible(self) -> StageSpec:
+        if self.kind not in BLOCKS:
+            raise ValueError(f"kind: {self.kind!r} is not a block kind; there are {', '.join(BLOCKS)}")
+        for key, options, most in (("width", self.width, MAX_WIDTH), ("repeat", self.repeat, MAX_REPEAT)):
+            if list(options) != sorted(set(options)):
+                raise ValueError(f"{key}: options must rise and not repeat, found {list(options)}")
+            if options[-1] > most:
+                raise ValueError(f"{key}: {options[-1]} is above the largest possible, {most}")
+        if self.repeat != tuple(range(self.repeat[0], self.repeat[-1] + 1)):
+            raise ValueError(f"repeat: must be consecutive numbers, found {list(self.repeat)}")
+        return self
+
+
+class HeadSpec(Table):
+    """``[head]``."""
+
+    kind: str
+
+    @model_validator(mode="after")
+    def _known(self) -> HeadSpec:
+        if self.kind not in HEADS:
+            raise ValueError(f"kind: {self.kind!r} is not a head; there are {', '.join(HEADS)}")
+        return self
+
+
+class PointSpec(Table):
+    """``[[point]]``: a published network of the space, by the widths of its blocks."""
+
+    name: Name
+    source: str
+    width: dict[str, list[int]]
+
+
+class SpaceSpec(Table):
+    """A whole space file."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    task: Name
+    description: str
+    source: str
+    input: Shape
+    classes: Annotated[int, Field(ge=1)]
+    stage: list[StageSpec] = Field(min_length=1)
+    head: HeadSpec
+    point: list[PointSpec] = []
+
+    @model_validator(mode="after")
+    def _distinct(self) -> SpaceSpec:
+        names = [stage.name for stage in self.stage]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stage: names must differ, found {', '.join(names)}")
+        return self
+
+
+SpecT = TypeVar("SpecT", bound=Table)
+
+
+def read_toml(path: Path, schema: type[SpecT]) -> SpecT:
+    """Read a data file against its schema.
+
+    Raises:
+        SpecError: unreadable, not TOML, an unknown key, a wrong type or an impossible value; names table and key.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return schema.model_validate(data)
+    except (OSError, UnicodeDecodeError) as cause:
+        raise SpecError(path, "", f"cannot be read: {cause}") from cause
+    except tomllib.TOMLDecodeError as cause:
+        raise SpecError(path, "", f"not TOML: {cause}") from cause
+    except ValidationError as cause:
+        raise SpecError(path, *_first_problem(cause, data)) from cause
+
+
+def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, str]:
+    """Table and key of the first violation, and what is wrong there, in the words of the file."""
+    error = cause.errors(include_url=False)[0]
+    table, value = "", data
+    for part in error["loc"]:
+        if isinstance(part, int):
+            named = value[part].get("name") if isinstance(value, list) and isinstance(value[part], dict) else None
+            table += f"[{named or part + 1}]"
+        else:
+            table += f".{part}" if table else part
+        value = value[part] if isinstance(value, list | dict) and _has(value, part) else {}
+    problem = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        problem = "unknown key" + _nearest(cause.title, error["loc"])
+    elif error["type"] == "missing":
+        problem = "key is missing"
+    elif not isinstance(error["input"], dict | list):
+        problem += f", found {error['input']!r}"
+    return table, problem
+
+
+def _has(value: Any, part: Any) -> bool:
+    return part in value if isinstance(value, dict) else isinstance(part, int) and part < len(value)
+
+
+def _nearest(title: str, loc: tuple[int | str, ...]) -> str:
+    """The known key that an unknown one was probably meant to be."""
+    import difflib
+
+    known = {name for schema in Table.__subclasses__() for name in _keys(schema)}
+    close = difflib.get_close_matches(str(loc[-1]), sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _keys(schema: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in schema.model_fields.items()}

@@ -1,0 +1,148 @@
+"""The contract between a task and the rooms that train, export and measure networks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Int8Array = npt.NDArray[np.int8]
+Labels = npt.NDArray[np.int64]
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)`` during long work, for example ``("reading clips", 512, 2075)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputQuantization:
+    """The int8 scale of a network's input: ``real = (q - zero_point) * scale``."""
+
+    scale: float
+    zero_point: int
+
+    def quantize(self, real: FloatArray) -> Int8Array:
+        """Turn real inputs into int8 exactly as the benchmark made its evaluation files.
+
+        The benchmark casts ``x / scale + zero_point``, which drops the fraction *toward zero* and does not round
+        (mlcommons/tiny, keyword_spotting/quantize.py). Values beyond int8 saturate here, as in TFLite, where that
+        cast would wrap round.
+        """
+        scaled = np.asarray(real, np.float32) / np.float32(self.scale) + np.float32(self.zero_point)
+        return np.trunc(scaled).clip(-128, 127).astype(np.int8)
+
+    def dequantize(self, quantized: Int8Array) -> npt.NDArray[np.float32]:
+        """Turn int8 inputs into the float32 values that they stand for."""
+        return (quantized.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Clean samples to measure on: features (n, h, w, c) in real units, often memory-mapped; labels (n,)."""
+
+    features: FloatArray
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSplit:
+    """Samples to train on, each in several variants: features (variants, n, h, w, c); labels (n,).
+
+    Variant 0 is the clean sample; the others were augmented before the features were computed. An epoch draws
+    one variant per sample at random.
+    """
+
+    features: FloatArray
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """The three splits of one data set, and what a reader of its figures has to know.
+
+    Attributes:
+        name: where the samples come from, for example ``"speech_commands"`` or ``"builtin-espeak"``.
+        synthetic: made by a program; no score on it says anything about the real task.
+        classes: name of each label, in label order.
+        notes: facts for the user, one per entry: departures from the benchmark, warnings.
+        fingerprint: hash of the samples themselves; equal for equal data, wherever it lies.
+    """
+
+    name: str
+    synthetic: bool
+    classes: tuple[str, ...]
+    train: TrainingSplit
+    validation: Split
+    test: Split
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    def summary(self) -> dict[str, str | bool | int]:
+        """Give the facts that belong in ``run.json``: name, kind, fingerprint and the samples per split."""
+        return {
+            "name": self.name,
+            "synthetic": self.synthetic,
+            "fingerprint": self.fingerprint,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
+
+class Task(Protocol):
+    """One problem that networks are searched for."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as on the command line."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one sample: height, width, channels."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each label, in label order."""
+
+    @property
+    def metric(self) -> str:
+        """What a score means: ``"accuracy"`` is the share of samples whose top class is right."""
+
+    @property
+    def input_quantization(self) -> InputQuantization | None:
+        """Scale that the benchmark's evaluation files are stored on; None where any scale will do."""
+
+    def load(
+        self,
+        source: str | Path | None = None,
+        *,
+        cache_dir: Path | None = None,
+        progress: Progress | None = None,
+    ) -> DataSet:
+        """Read a data set and compute its features, or take them from the cache.
+
+        Args:
+            source: folder in the official layout; ``"builtin"`` for generated data; None for the first that
+                exists of ``$NAS_DATA/<task>``, the user's data folder, and builtin.
+            cache_dir: where features are kept; None for the user's cache folder.
+            progress: told of long work.
+
+        Raises:
+            DataError: the data set is missing, damaged or of another kind.
+        """
+
+    def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Vary a training batch (n, c, h, w); a pure function of the batch and the generator's state."""

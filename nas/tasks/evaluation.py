@@ -1,0 +1,75 @@
+"""The benchmark's evaluation files: inputs as they go over the wire, and the label of each.
+
+A folder holds one ``.bin`` file per sample, already on the reference network's int8 scale, and one or more lists
+``y_labels*.csv`` with lines ``file, classes, label`` (mlcommons/tiny, benchmark/runner). Nothing here is ever
+used for training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas.errors import DataError
+from nas.tasks.base import Int8Array, Labels, Task
+
+LISTS = "y_labels*.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """One list of evaluation files: int8 inputs (n, h, w, c) on the task's input scale, labels (n,)."""
+
+    name: str
+    inputs: Int8Array
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_evaluation_folder(folder: Path, task: Task) -> list[EvaluationSet]:
+    """Read every list of a folder of evaluation files; a set is named after its list, without ``.csv``.
+
+    Raises:
+        DataError: no list, a line that cannot be read, or a file that is missing or of the wrong size.
+    """
+    lists = sorted(folder.glob(LISTS))
+    if not lists:
+        raise DataError(
+            f"{folder}: no {LISTS} here; give the benchmark's folder of .bin files for {task.name}, "
+            f"which holds y_labels.csv"
+        )
+    return [_read_set(path, task) for path in lists]
+
+
+def _read_set(path: Path, task: Task) -> EvaluationSet:
+    lines = [(number, line) for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: lists no file")
+    samples = [_parse(f"{path}:{number}", line, task) for number, line in lines]
+    inputs = np.stack([_read_input(path, number, name, task) for (number, _), (name, _) in zip(lines, samples, strict=True)])
+    return EvaluationSet(path.stem, inputs, np.array([label for _, label in samples], np.int64))
+
+
+def _parse(where: str, line: str, task: Task) -> tuple[str, int]:
+    fields = [field.strip() for field in line.split(",")]
+    count = len(task.classes)
+    if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
+        raise DataError(f"{where}: cannot read {line.strip()!r}; expected file, classes, label: sample.bin,{count},0")
+    if int(fields[1]) != count or int(fields[2]) >= count:
+        raise DataError(f"{where}: label {fields[2]} of {fields[1]} classes does not fit {task.name}, which has {count}")
+    return fields[0], int(fields[2])
+
+
+def _read_input(listed_in: Path, number: int, name: str, task: Task) -> Int8Array:
+    path = listed_in.parent / name
+    expected = int(np.prod(task.input_shape))
+    if not path.is_file():
+        raise DataError(f"{listed_in}:{number}: {name} is not there; unpack the evaluation files again")
+    data = path.read_bytes()
+    if len(data) != expected:
+        raise DataError(f"{path}: {len(data):,} bytes, expected {expected:,} (int8 {task.input_shape}) for {task.name}")
+    return np.frombuffer(data, np.int8).reshape(task.input_shape)

@@ -1,0 +1,111 @@
+"""Audio of a speech data set before features: reading clips, fitting them to a second, varying them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.errors import DataError
+from nas.tasks.base import Labels
+from nas.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ
+
+Samples = npt.NDArray[np.int16]
+Audio = npt.NDArray[np.float32]
+
+# Recipe of the benchmark's training script (mlcommons/tiny, keyword_spotting/kws_util.py).
+MAX_SHIFT_SAMPLES = SAMPLE_RATE_HZ // 10  # 100 ms either way
+NOISE_PROBABILITY = 0.8
+MAX_NOISE_VOLUME = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """Audio of one split: labels (n,), and ``read(start, stop)``, which gives those clips at 16 kHz, any length."""
+
+    labels: Labels
+    read: Callable[[int, int], Sequence[Samples]]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSet:
+    """A speech data set as audio; ``noise`` (full scale is 1) may be mixed into training clips."""
+
+    name: str
+    synthetic: bool
+    classes: tuple[str, ...]
+    train: Clips
+    validation: Clips
+    test: Clips
+    noise: tuple[Audio, ...]
+    notes: tuple[str, ...]
+
+
+def read_wav(path: Path) -> Samples:
+    """Read a mono 16 kHz file.
+
+    Raises:
+        DataError: unreadable, of another rate, with more channels, or empty; names the file.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, channels = file.samplerate, file.channels
+            samples: Samples = file.read(dtype="int16")
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(f"{path}: not a readable wav file ({error}); remove it or unpack it again") from error
+    if rate != SAMPLE_RATE_HZ or channels != 1:
+        raise DataError(
+            f"{path}: found {rate} Hz and {channels} channel(s), expected {SAMPLE_RATE_HZ} Hz mono; "
+            f"convert with: sox IN.wav -r {SAMPLE_RATE_HZ} -c 1 -b 16 OUT.wav"
+        )
+    if not len(samples):
+        raise DataError(f"{path}: holds no samples; remove it or unpack it again")
+    return samples
+
+
+def one_second(clips: Sequence[Samples]) -> Samples:
+    """Stack clips as (n, 16000): a shorter one gets zeros at its end, a longer one keeps its first second.
+
+    Zeros at the end as in the benchmark; the first second as in TensorFlow's ``decode_wav(desired_samples=16000)``.
+    """
+    stacked = np.zeros((len(clips), CLIP_SAMPLES), np.int16)
+    for row, clip in zip(stacked, clips, strict=True):
+        kept = clip[:CLIP_SAMPLES]
+        row[: len(kept)] = kept
+    return stacked
+
+
+def vary(audio: Audio, noise: Sequence[Audio], rng: np.random.Generator) -> Audio:
+    """Shift each clip (n, 16000) by up to 100 ms and mix noise into most; the noise is not rescaled.
+
+    The sum is not clipped to full scale, because the benchmark's evaluation clips are not either.
+    """
+    padded = np.pad(audio, ((0, 0), (MAX_SHIFT_SAMPLES, MAX_SHIFT_SAMPLES)))
+    start = rng.integers(0, 2 * MAX_SHIFT_SAMPLES, size=len(audio), endpoint=True)
+    shifted = _windows(padded)[np.arange(len(audio)), start]
+    if not noise:
+        return shifted
+    volume = rng.uniform(0, MAX_NOISE_VOLUME, len(audio)) * (rng.random(len(audio)) < NOISE_PROBABILITY)
+    return shifted + volume.astype(np.float32)[:, None] * random_windows(noise, len(audio), rng)
+
+
+def random_windows(recordings: Sequence[Audio], count: int, rng: np.random.Generator) -> Audio:
+    """Cut (count, 16000) windows out of recordings of at least a second, every start equally likely."""
+    starts = [len(recording) - CLIP_SAMPLES + 1 for recording in recordings]
+    position = rng.integers(0, sum(starts), size=count)
+    ends = np.cumsum(starts)
+    which = np.searchsorted(ends, position, side="right")
+    cut = np.empty((count, CLIP_SAMPLES), np.float32)
+    for row, index, end in zip(cut, which, ends[which] - position, strict=True):
+        begin = starts[index] - end
+        row[:] = recordings[index][begin : begin + CLIP_SAMPLES]
+    return cut
+
+
+def _windows(audio: Audio) -> Audio:
+    return np.lib.stride_tricks.sliding_window_view(audio, CLIP_SAMPLES, axis=1)

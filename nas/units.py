@@ -1,0 +1,83 @@
+"""Sizes, op counts and durations as people write them, and back.
+
+``1 KB`` is 1,024 bytes here, as on the data sheets of microcontrollers; ``1 kB`` is 1,000 bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from nas.errors import UnitError
+
+# "K" and "M" of memory are binary (data sheets of microcontrollers); a lower-case "k" is the SI prefix.
+BYTE_UNITS = {"": 1, "B": 1, "kB": 1000, "KB": 1024, "KiB": 1024, "MB": 1024**2, "MiB": 1024**2}
+OPS_UNITS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+MILLISECOND_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+_NUMBER = re.compile(r"\s*(-?\d+(?:_\d+)*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_bytes(text: str | int) -> int:
+    """Read a memory size: ``parse_bytes("256KB") == 262144``; a bare number is bytes.
+
+    Raises:
+        UnitError: not a positive size in one of ``BYTE_UNITS``.
+    """
+    return _positive_int(text, BYTE_UNITS, "size", "256KB")
+
+
+def parse_ops(text: str | int) -> int:
+    """Read an op count (2 per multiply-accumulate): ``parse_ops("30M") == 30_000_000``."""
+    return _positive_int(text, OPS_UNITS, "op count", "30M")
+
+
+def parse_seconds(text: str | float) -> float:
+    """Read a duration: ``parse_seconds("45m") == 2700.0``; a bare number is seconds."""
+    return _positive(text, {"": 1.0, **SECOND_UNITS}, "duration", "45m")
+
+
+def parse_milliseconds(text: str | float) -> float:
+    """Read a latency: ``parse_milliseconds("200ms") == 200.0``; a bare number is milliseconds."""
+    return _positive(text, {"": 1.0, **MILLISECOND_UNITS}, "latency", "200ms")
+
+
+def format_bytes(count: int) -> str:
+    """Show a size with its exact byte count: ``format_bytes(262144) == "256.0 KB (262,144 B)"``."""
+    return f"{count / 1024:.1f} KB ({count:,} B)"
+
+
+def format_ops(count: int) -> str:
+    """Show an op count in millions: ``format_ops(5_313_536) == "5.31 M"``."""
+    return f"{count / 1e6:.2f} M"
+
+
+def format_seconds(seconds: float) -> str:
+    """Show a duration in at most two units: ``format_seconds(2712) == "45 m 12 s"``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} m"
+
+
+def _positive_int(text: str | int, units: dict[str, int] | dict[str, float], what: str, example: str) -> int:
+    value = _positive(text, units, what, example)
+    if value < 1:
+        raise UnitError(f"{what} {text!r} is less than one; write for example {example}")
+    return int(value)
+
+
+def _positive(
+    text: str | float, units: dict[str, int] | dict[str, float], what: str, example: str
+) -> float:
+    match = _NUMBER.fullmatch(str(text))
+    if match is None or match[2] not in units:
+        known = ", ".join(unit for unit in units if unit)
+        raise UnitError(f"cannot read the {what} {str(text)!r}: write a number and one of {known}, for example {example}")
+    value = float(match[1]) * units[match[2]]
+    if value <= 0 or not math.isfinite(value):
+        raise UnitError(f"{what} {str(text)!r} must be above zero; write for example {example}")
+    return value
