@@ -105,7 +105,9 @@ def make_budget(
     if latency_ms is not None:
         budget = replace(budget, ops=min(ops or 10**18, _ops_within(latency_ms, spec, task)))
     if not budget.bounds():
-        raise InputError("no budget: give --flash, --sram, --ops or --mcu, for example --flash 256KB (nas mcus lists the MCUs)")
+        raise InputError(
+            "no budget: give --flash, --sram, --ops or --mcu, for example --flash 256KB (nas mcus lists the MCUs)"
+        )
     return budget
 
 

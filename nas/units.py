@@ -70,13 +70,13 @@ def _positive_int(text: str | int, units: dict[str, int] | dict[str, float], wha
     return int(value)
 
 
-def _positive(
-    text: str | float, units: dict[str, int] | dict[str, float], what: str, example: str
-) -> float:
+def _positive(text: str | float, units: dict[str, int] | dict[str, float], what: str, example: str) -> float:
     match = _NUMBER.fullmatch(str(text))
     if match is None or match[2] not in units:
         known = ", ".join(unit for unit in units if unit)
-        raise UnitError(f"cannot read the {what} {str(text)!r}: write a number and one of {known}, for example {example}")
+        raise UnitError(
+            f"cannot read the {what} {str(text)!r}: write a number and one of {known}, for example {example}"
+        )
     value = float(match[1]) * units[match[2]]
     if value <= 0 or not math.isfinite(value):
         raise UnitError(f"{what} {str(text)!r} must be above zero; write for example {example}")

@@ -11,11 +11,12 @@ from nas.export.files import write_atomic
 BYTES_PER_LINE = 16
 ALIGNMENT = 16  # of the array: the flatbuffer aligns its constants relative to its own start
 
-# C++17 keywords that a model file is likely to be called after; any other identifier is fine.
+# C++ keywords that a model could be named after.
 KEYWORDS = frozenset(
-    "auto bool break case char class const default delete do double else enum export extern float for if int long "
-    "namespace new operator private public return short signed static struct switch template this true false try "
-    "typedef union unsigned using virtual void volatile while".split()
+    """auto bool break case char class const continue default delete do double else enum explicit export
+    extern false float for friend goto if inline int long mutable namespace new operator private protected
+    public register return short signed sizeof static struct switch template this throw true try typedef
+    typename union unsigned using virtual void volatile while""".split()  # noqa: SIM905
 )
 
 _HEADER = """\
@@ -27,8 +28,8 @@ _HEADER = """\
 extern const unsigned char {name}[];
 extern const unsigned int {name}_len;  // bytes
 
-// What tflite::MicroInterpreter took for this model on a 64-bit host: activations and persistent buffers. A 32-bit
-// target needs less for the persistent part; optimised kernels may ask for scratch buffers on top.
+// What tflite::MicroInterpreter took for this model on a 64-bit host: activations and persistent buffers.
+// A 32-bit target needs less for the persistent part; optimised kernels may ask for scratch buffers on top.
 constexpr unsigned int {name}_arena_bytes = {arena_bytes};
 
 #endif  // {guard}
@@ -60,9 +61,7 @@ def write_c_source(model: bytes, folder: Path, *, arena_bytes: int, name: str = 
     if not model:
         raise InputError("cannot write an empty model as C++ source")
     symbol = identifier(name)
-    header = _HEADER.format(
-        name=symbol, guard=f"{symbol.upper()}_H_", length=len(model), arena_bytes=arena_bytes
-    )
+    header = _HEADER.format(name=symbol, guard=f"{symbol.upper()}_H_", length=len(model), arena_bytes=arena_bytes)
     rows = "\n".join(_row(model[start : start + BYTES_PER_LINE]) for start in range(0, len(model), BYTES_PER_LINE))
     source = _SOURCE.format(name=symbol, alignment=ALIGNMENT, rows=rows, length=len(model))
     write_atomic(folder / "model_data.h", header.encode())
@@ -72,7 +71,7 @@ def write_c_source(model: bytes, folder: Path, *, arena_bytes: int, name: str = 
 def identifier(name: str) -> str:
     """Turn any text into a C++ identifier: ``identifier("kws-64x3.tflite") == "kws_64x3_tflite"``.
 
-    Runs of other characters become one ``_``, since ``__`` and a leading ``_`` are reserved for the implementation.
+    Runs of other characters become one ``_``: names with ``__`` or a leading ``_`` belong to the compiler.
     """
     text = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
     if not text or text[0].isdigit() or text in KEYWORDS:

@@ -22,8 +22,8 @@ INPUT_NAME = "input"
 def export_onnx(network: torch.nn.Module, input_shape: tuple[int, int, int], path: Path) -> None:
     """Export a network at batch size 1; the same weights give the same bytes.
 
-    A copy is exported in evaluation mode on the CPU: the caller's network keeps its modes and its device. Batch
-    normalisation is folded into the convolutions, and ``F.pad`` into their ``pads``.
+    A copy is exported in evaluation mode on the CPU: the caller's network keeps its modes and its device.
+    Batch normalisation is folded into the convolutions, and ``F.pad`` into their ``pads``.
 
     Args:
         network: maps (n, c, h, w) float32 to (n, classes), logits or softmax.
@@ -54,14 +54,22 @@ def export_onnx(network: torch.nn.Module, input_shape: tuple[int, int, int], pat
 def _strip_notes(model: Any) -> None:
     """Drop the exporter's notes: they hold stack traces, and so the paths of the exporting machine."""
     graph = model.graph
-    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    for item in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporter says about itself: missing torchvision, and its own use of a deprecated call."""
+    """Silence what the exporter says about itself: no torchvision, and its own use of a deprecated call."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -30,7 +30,7 @@ class PairReport:
     identical: float
     """Share of output values that are equal to the bit."""
     sqnr_db: float | None
-    """Signal-to-quantisation-noise ratio, 10 log10(sum first^2 / sum (first - second)^2); None: no difference at all."""
+    """Signal to quantisation noise, 10 log10(sum first^2 / sum (first - second)^2); None: no difference."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class ParityReport:
         for pair in self.pairs:
             if {pair.first, pair.second} == {first, second}:
                 return pair
-        raise InputError(f"no outputs of {first} and {second} to compare; compared with {self.reference}: {self.to_dict()}")
+        raise InputError(
+            f"no outputs of {first} and {second} to compare; compared with {self.reference}: {self.to_dict()}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into ``validation.json``; None stands for an infinite SQNR."""
@@ -73,23 +75,31 @@ class Bound:
 
 
 def default_bounds(runtimes: Collection[str], output_scale: float) -> tuple[Bound, ...]:
-    """List the bounds between those runtimes that are present.
+    """List the bounds between those runtimes that are present; LiteRT with its reference kernels.
+
+    XNNPACK rounds otherwise: 364 of 1,000 softmax outputs of the benchmark's keyword network differ from
+    TFLM's, by up to 22 LSB. The reference kernels differ on 9 of them, by up to 7.
 
     Args:
         runtimes: names of the runtimes whose outputs are compared.
         output_scale: real value of one int8 step (LSB) of the output, 1/256 after a softmax.
     """
-    agree = "post-training quantisation of trained networks measured 0.97 to 1.00; a wrong layout or padding gives 1/classes"
+    agree = "trained networks measured 97 to 100 %; a wrong layout or padding brings it to chance"
     bounds = (
-        Bound("torch", "onnx", max_abs=1e-4, reason="same float arithmetic in another order: measured 1e-5 and less"),
+        Bound(
+            "torch",
+            "onnx",
+            max_abs=1e-4,
+            reason="same float arithmetic in another order: measured 1e-5 and less",
+        ),
         Bound("torch", "litert", min_agreement=0.9, reason=agree),
         Bound("torch", "tflm", min_agreement=0.9, reason=agree),
         Bound(
             "litert",
             "tflm",
-            max_abs=4 * output_scale,
+            max_abs=16 * output_scale,
             min_agreement=0.98,
-            reason="reference kernels differ in rounding only: measured 0 to 3 LSB; a class flips only on a near tie",
+            reason="reference kernels differ in rounding only: up to 7 LSB measured on 9 of 1,000 samples",
         ),
     )
     return tuple(bound for bound in bounds if {bound.first, bound.second} <= set(runtimes))

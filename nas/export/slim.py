@@ -1,30 +1,33 @@
-"""Rewrites a .tflite file so that it holds what the runtimes read, in a layout whose size follows from the graph.
+"""Rewrites a .tflite file: only what runtimes read, in a layout whose size follows from the graph alone.
 
-Dropped: tensor, subgraph and signature names, float ranges (min, max), description, converter metadata, signatures, one empty
-buffer per activation. Kept: weights, every scale and zero point, options, tensor order (TFLM's planner breaks ties by it), and the
-``OfflineMemoryAllocation`` metadata, which TFLM obeys. Shared: the zero points of per-channel weights and biases, all zero by
-the int8 specification (https://ai.google.dev/edge/litert/models/quantization_spec), one vector per channel count.
+Dropped: names, float ranges (min, max), description, converter metadata, signatures, one empty buffer per
+activation. Kept: weights, every scale and zero point, options, tensor order (TFLM's planner breaks ties by
+it), and the metadata ``OfflineMemoryAllocation``, which TFLM obeys. Shared: the zero points of per-channel
+weights and biases, one vector per channel count; all are zero by
+https://ai.google.dev/edge/litert/models/quantization_spec.
 
-Every runtime reads the result as it read the original: same outputs to the bit in TFLM, LiteRT/XNNPACK and LiteRT reference.
-Three savings that look free are not: without its scale the bias of a FULLY_CONNECTED whose multiplier exceeds 0.02 is refused by TFLM
-(kernel_util.cc compares it with input scale x weight scale), and that of a convolution throws the operator out of XNNPACK;
-LiteRT refuses zero points that are fewer than the scales, though TFLM reads one as all.
+Every runtime computes the same bits as before: TFLM, LiteRT with XNNPACK, LiteRT with reference kernels.
+Three savings that look free are not. Without its scale, the bias of a FULLY_CONNECTED whose multiplier
+exceeds 0.02 is refused by TFLM (kernel_util.cc compares it with input scale x weight scale), and a
+convolution falls out of XNNPACK and changes its rounding. Fewer zero points than scales are refused by
+LiteRT, though TFLM takes one for all.
 
-Where the bytes go, from the end of the file backwards (all sizes in bytes; ``up(n, a)`` rounds n up to a multiple of a):
+Bytes of the file, exactly; ``up(n, a)`` is n rounded up to a multiple of a, and so is the sum, to 16:
 
 | part | bytes |
 |---|---|
-| each constant: length and data, 16-byte aligned | up(4 + data, 16) |
-| zero points: each per-tensor one; each distinct channel count n | 16; 8 + 8 n |
-| buffer table and its reference, per constant | 12 |
-| quantisation: table and n scales, per tensor | 16 + 4 + 4 n |
-| tensor table, its reference and a shape of rank r | 24 + 4 + 4 r |
-| operator table, its reference, i inputs and one output | 28 + 4 + 4 i + 8 |
-| operator options, per operator | `OPTIONS_BYTES` in tests/export/test_slim.py |
-| operator code and its reference, vtable of the options: per kind | 20 + vtable |
-| everything that each file has once | 252 |
+| each constant (weights, bias): length and data, 16-byte aligned | up(4 + data, 16) + 12 |
+| each quantised tensor with n scales (1, or one per channel) | 20 + 4 n |
+| each zero point of a per-tensor quantisation | 16 |
+| each distinct channel count n > 1 of per-channel quantisations | 8 + 8 n |
+| each tensor of rank r | 28 + 4 r |
+| each operator with i inputs and 1 output | 40 + 4 i + options |
+| each kind of operator | 20 + layout |
+| once per file | 204 |
 
-and the sum is rounded up to 16. Identical constants are not shared: then the size would depend on the weights.
+(options, layout): CONV_2D and DEPTHWISE_CONV_2D (32, 20), AVERAGE_POOL_2D (28, 16), FULLY_CONNECTED (12, 16),
+ADD (8, 8), SOFTMAX (8, 0; its layout is that of a buffer). Identical constants are not shared: the size would
+depend on the weights.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from nas.export.flatbuffer import FILE_IDENTIFIER, load
 
 DATA_ALIGNMENT = 16  # schema.fbs: Buffer.data has force_align 16, for SIMD loads straight from flash
 KEPT_METADATA = (b"OfflineMemoryAllocation",)  # TFLM's planner obeys it; everything else is for tools
-LAST_OLD_OPERATOR_CODE = 127  # schema.fbs: higher codes do not fit the deprecated 8-bit field and put 127 there
+LAST_OLD_OPERATOR_CODE = 127  # schema.fbs: what the deprecated 8-bit field holds for it and all later codes
 SCHEMA_VERSION = 3
 
 
@@ -47,7 +50,7 @@ def slim(model: bytes) -> bytes:
     """Return an equivalent model without the bytes that no runtime reads; ``slim(slim(m)) == slim(m)``.
 
     Raises:
-        InputError: not a TFLite model, or it has what this writer does not carry (several subgraphs, variables, custom operators).
+        InputError: not a TFLite model, or one with parts that this writer does not carry, such as variables.
     """
     tree = load(model)
     _require_plain(tree)
@@ -70,7 +73,10 @@ def _require_plain(tree: Any) -> None:
 
 
 class _Writer:
-    """Writes one model back to front, as flatbuffers are; parts with coarse alignment first, so that no padding depends on order."""
+    """Writes one model back to front, as flatbuffers are.
+
+    Parts of coarse alignment come first, each kind together: then no padding depends on the order of things.
+    """
 
     def __init__(self, tree: Any, size: int) -> None:
         import flatbuffers
@@ -80,37 +86,29 @@ class _Writer:
         self.builder = flatbuffers.Builder(size)
         self.builder.ForceDefaults(True)  # else the size of a table would depend on the values in it
         self.shared_zero_points: dict[int, int] = {}
+        self.codes: list[tuple[int, int]] = []  # (operator, version), in order of first use
 
     def write(self) -> bytes:
         """Write all parts and return the file."""
-        buffers, metadata = self._buffers()
-        zero_points = [self._zero_points(tensor.quantization) for tensor in self.graph.tensors]
-        tables = [self._table("Buffer", Data=data) for data in buffers.values()]
-        positions = {old: new for new, old in enumerate(buffers)}
-        tensors = [
-            self._tensor(tensor, zeros, positions.get(tensor.buffer, 0))
-            for tensor, zeros in zip(self.graph.tensors, zero_points, strict=True)
-        ]
-        operators = [self._operator(operator) for operator in self.graph.operators]
-        subgraph = self._subgraph(tensors, operators)
-        codes = [self._operator_code(code) for code in self.tree.operatorCodes]
-        return self._model(tables, codes, subgraph, [self._metadata(item, positions) for item in metadata])
-
-    def _buffers(self) -> tuple[dict[int, int], list[Any]]:
-        """Write the constants; buffer 0 stays the empty one that activations refer to.
-
-        Returns:
-            Offset of each kept buffer by its old index (in the new order), and the kept metadata.
-        """
         metadata = [item for item in self.tree.metadata or [] if item.name in KEPT_METADATA]
-        used = [tensor.buffer for tensor in self.graph.tensors] + [item.buffer for item in metadata]
-        data = {index: self.tree.buffers[index].data for index in used if index}
-        empty = {0: self._vector(np.empty(0, np.uint8), 1)}
-        return empty | {
-            index: self._vector(np.asarray(values, np.uint8), DATA_ALIGNMENT)
-            for index, values in data.items()
-            if values is not None and len(values)
-        }, metadata
+        # Buffer 0 is the empty one that activations refer to.
+        data = [self._vector(np.empty(0, np.uint8), 1)]
+        positions = [self._constant(item.buffer, data) for item in (*self.graph.tensors, *metadata)]
+        zero_points = [self._zero_points(tensor.quantization) for tensor in self.graph.tensors]
+        buffers = [self._table("Buffer", Data=offset) for offset in data]
+        tensors = [self._tensor(*part) for part in zip(self.graph.tensors, zero_points, positions, strict=False)]
+        subgraph = self._subgraph(tensors, [self._operator(operator) for operator in self.graph.operators])
+        codes = [self._operator_code(*code) for code in self.codes]
+        notes = [self._metadata(*parts) for parts in zip(metadata, positions[len(tensors) :], strict=True)]
+        return self._model(buffers, codes, subgraph, notes)
+
+    def _constant(self, buffer: int, data: list[int]) -> int:
+        """Write the data of an old buffer, if any, and return the number of its new buffer."""
+        values = self.tree.buffers[buffer].data
+        if values is None or not len(values):
+            return 0
+        data.append(self._vector(np.asarray(values, np.uint8), DATA_ALIGNMENT))
+        return len(data) - 1
 
     def _zero_points(self, quantization: Any) -> int | None:
         if not _is_quantised(quantization):
@@ -136,11 +134,22 @@ class _Writer:
 
     def _operator(self, operator: Any) -> int:
         options = operator.builtinOptions
+        self._align()
         fields = {} if options is None else {"BuiltinOptions": options.Pack(self.builder)}
         fields |= {"Inputs": self._ints(operator.inputs), "Outputs": self._ints(operator.outputs)}
         return self._table(
-            "Operator", OpcodeIndex=operator.opcodeIndex, **fields, BuiltinOptionsType=operator.builtinOptionsType
+            "Operator",
+            OpcodeIndex=self._code_index(operator),
+            **fields,
+            BuiltinOptionsType=operator.builtinOptionsType,
         )
+
+    def _code_index(self, operator: Any) -> int:
+        code = self.tree.operatorCodes[operator.opcodeIndex]
+        key = (max(code.builtinCode, code.deprecatedBuiltinCode), code.version)
+        if key not in self.codes:
+            self.codes.append(key)
+        return self.codes.index(key)
 
     def _subgraph(self, tensors: Sequence[int], operators: Sequence[int]) -> int:
         return self._table(
@@ -151,17 +160,12 @@ class _Writer:
             Operators=self._references(operators),
         )
 
-    def _operator_code(self, code: Any) -> int:
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        return self._table(
-            "OperatorCode",
-            BuiltinCode=number,
-            Version=code.version,
-            DeprecatedBuiltinCode=min(number, LAST_OLD_OPERATOR_CODE),
-        )
+    def _operator_code(self, number: int, version: int) -> int:
+        deprecated = min(number, LAST_OLD_OPERATOR_CODE)
+        return self._table("OperatorCode", BuiltinCode=number, Version=version, DeprecatedBuiltinCode=deprecated)
 
-    def _metadata(self, item: Any, positions: dict[int, int]) -> int:
-        return self._table("Metadata", Name=self.builder.CreateString(item.name), Buffer=positions[item.buffer])
+    def _metadata(self, item: Any, buffer: int) -> int:
+        return self._table("Metadata", Name=self.builder.CreateString(item.name), Buffer=buffer)
 
     def _model(self, buffers: list[int], codes: list[int], subgraph: int, metadata: list[int]) -> bytes:
         fields = {
@@ -176,10 +180,15 @@ class _Writer:
 
     def _table(self, kind: str, **fields: int) -> int:
         """Write a table of the schema from field names (in the schema's spelling) and values or offsets."""
+        self._align()
         getattr(self.schema, f"{kind}Start")(self.builder)
         for name, value in fields.items():
             getattr(self.schema, f"{kind}Add{name}")(self.builder, value)
         return int(getattr(self.schema, f"{kind}End")(self.builder))
+
+    def _align(self) -> None:
+        """Begin a table at a multiple of 4; elsewhere it would be padded otherwise and need its own vtable."""
+        self.builder.Prep(4, 0)
 
     def _ints(self, values: Sequence[int]) -> int:
         return self._vector(np.asarray(values, "<i4"), 4)

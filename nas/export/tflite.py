@@ -1,8 +1,8 @@
 """Turns an ONNX file into an INT8 TFLite file, in a fresh process, and checks what came out.
 
-A process of its own for four reasons: importing TensorFlow takes seconds and 0.6 GB that should not stay; onnx2tf seeds the caller's random
-generators at import; its layer names depend on how many conversions ran before, so only a fresh process is reproducible; and
-both write a lot of noise to the terminal.
+A process of its own for four reasons: importing TensorFlow takes seconds and 0.6 GB that should not stay;
+onnx2tf seeds the caller's random generators at import; its layer names depend on how many conversions ran
+before, so only a fresh process is reproducible; and both write a lot of noise to the terminal.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from nas.errors import InputError, NasError, ValidationError
 from nas.export.files import write_atomic
 from nas.export.flatbuffer import TensorDetail, input_detail, operator_names, output_detail
 
-# Operators that show a layout, padding or precision fault of the conversion unless the architecture asked for them.
-STRAY_OPERATORS = frozenset(
-    {"TRANSPOSE", "PAD", "PADV2", "SHAPE", "STRIDED_SLICE", "PACK", "QUANTIZE", "DEQUANTIZE"}
-)
+# Operators that betray a layout, padding or precision fault unless the architecture asked for them.
+STRAY_OPERATORS = frozenset({"TRANSPOSE", "PAD", "PADV2", "SHAPE", "STRIDED_SLICE", "PACK", "QUANTIZE", "DEQUANTIZE"})
 SOFTMAX_QUANTIZATION = (1 / 256, -128)  # int8 specification of SOFTMAX: outputs 0 to 255/256
 MESSAGE_LINES = 8  # of the worker's output, shown when it fails
 SCALE_TOLERANCE = 1e-6  # relative; scales are float32 in the file
@@ -67,7 +65,7 @@ def convert_int8(
 
 
 def check_operators(model: bytes, allowed: Collection[str]) -> None:
-    """Make sure that the converter added no operator of ``STRAY_OPERATORS`` that the architecture does not have.
+    """Make sure that the converter added no ``STRAY_OPERATORS`` that the architecture does not have.
 
     Args:
         model: a .tflite file.
@@ -82,7 +80,9 @@ def check_operators(model: bytes, allowed: Collection[str]) -> None:
         if name in STRAY_OPERATORS and name not in allowed
     ]
     if stray:
-        raise ValidationError(f"the conversion added {', '.join(stray)}; the architecture has {', '.join(sorted(allowed))}")
+        raise ValidationError(
+            f"the conversion added {', '.join(stray)}; the architecture has {', '.join(sorted(allowed))}"
+        )
 
 
 def _run_worker(folder: Path, onnx_path: Path) -> None:

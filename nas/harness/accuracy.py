@@ -27,7 +27,8 @@ class Score:
 
 
 def score(run: Callable[[Array], Array], inputs: Array, labels: Array) -> Score:
-    """Count the samples whose largest output is their label; of equal outputs the first counts, as in ``np.argmax``.
+    """Count the samples whose largest output is their label; of equal outputs the first counts
+    (``np.argmax``).
 
     Args:
         run: maps (n, ...) int8 to (n, classes) int8, such as ``TflmModel(model).run``.

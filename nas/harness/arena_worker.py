@@ -1,6 +1,7 @@
-"""The process behind ``nas.harness.tflm.measure_arena``: ``python -m nas.harness.arena_worker MODEL ARENA_BYTES``.
+"""The process behind ``nas.harness.tflm.measure_arena``: ``python -m nas.harness.arena_worker MODEL BYTES``.
 
-TFLM prints its allocations to file descriptor 2 and, on some models, ends the process; both are the parent's to handle.
+TFLM prints its allocations to file descriptor 2 and, on some models, ends the process; the parent handles
+both.
 """
 
 from __future__ import annotations

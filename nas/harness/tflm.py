@@ -1,18 +1,17 @@
 """Runs a model in TensorFlow Lite Micro itself, and asks TFLM how much arena it took.
 
-The runtime is the ``tflite-micro`` wheel: the C++ interpreter with its reference kernels, compiled for the host. Its outputs are
-those of any core with reference kernels, to the bit. Its *persistent* figures are those of a 64-bit machine.
+The runtime is the ``tflite-micro`` wheel: the C++ interpreter with its reference kernels, compiled for the
+host. Integer arithmetic makes its outputs those of any core with the same kernels. Its *persistent* bytes are
+those of a 64-bit machine.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import nas
 from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
 from nas.harness.samples import as_batch
+from nas.harness.stderr import captured_stderr
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -36,9 +36,9 @@ class ArenaReport:
 
     total_bytes: int
     activation_bytes: int
-    """The head: all non-constant tensors, input and output included, as planned; scratch buffers of kernels too."""
+    """The head: all activations, input and output included, as planned, and scratch buffers of kernels."""
     persistent_bytes: int
-    """The tail: tensor and node structures, kernel state, per-channel multipliers. On a 64-bit host; less on a 32-bit core."""
+    """The tail: tensor and node structures, kernel state, per-channel multipliers; less on a 32-bit core."""
 
 
 class TflmModel:
@@ -52,7 +52,7 @@ class TflmModel:
         """
         from tflite_micro import runtime
 
-        with _captured_stderr() as words:
+        with captured_stderr() as words:
             try:
                 self._interpreter = runtime.Interpreter.from_bytes(model, arena_size=ample_arena_bytes(model))
             except RuntimeError as error:
@@ -99,7 +99,8 @@ def measure_arena(model: bytes) -> ArenaReport:
 
 
 def ample_arena_bytes(model: bytes) -> int:
-    """Bound the arena from above: every activation at once, kernel state of any size; memory never touched costs nothing.
+    """Bound the arena from above: all activations at once, ample kernel state; untouched memory costs
+    nothing.
 
     The wheel's own default, ten times the file, is too small for a small network with large activations.
     """
@@ -118,19 +119,10 @@ def _allocated(text: str, part: str) -> int:
 
 
 def _refusal(words: str) -> str:
-    lines = [line.strip() for line in words.splitlines() if line.strip() and not line.startswith(("Traceback", "  "))]
+    lines = [
+        line.strip()
+        for line in words.splitlines()
+        if line.strip() and not line.startswith(("Traceback", "  "))
+    ]
     said = "; ".join(lines[-MESSAGE_LINES:]) or "it died without a word"
     return f"TensorFlow Lite Micro refuses the model: {said}"
-
-
-@contextlib.contextmanager
-def _captured_stderr() -> Iterator[Any]:
-    """Catch what C++ code writes to file descriptor 2; yields a function that returns it so far."""
-    with tempfile.TemporaryFile() as file:
-        saved = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lambda: os.pread(file.fileno(), 2**16, 0).decode(errors="replace")
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -7,4 +7,14 @@ from nas.space.graph import Graph, Op, OpKind
 from nas.space.lookup import list_files, load_space
 from nas.space.space import Decision, SearchSpace
 
-__all__ = ["Architecture", "Block", "Decision", "Graph", "Op", "OpKind", "SearchSpace", "list_files", "load_space"]
+__all__ = [
+    "Architecture",
+    "Block",
+    "Decision",
+    "Graph",
+    "Op",
+    "OpKind",
+    "SearchSpace",
+    "list_files",
+    "load_space",
+]

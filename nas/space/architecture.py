@@ -79,7 +79,12 @@ class Architecture:
             blocks = tuple(_block(block) for block in data["blocks"])
             height, width, channels = (int(size) for size in data["input_shape"])
             arch = cls(
-                str(data["space"]), str(data["task"]), (height, width, channels), int(data["classes"]), blocks, str(data["head"])
+                str(data["space"]),
+                str(data["task"]),
+                (height, width, channels),
+                int(data["classes"]),
+                blocks,
+                str(data["head"]),
             )
             _ = arch.graph
         except (KeyError, TypeError, ValueError) as cause:

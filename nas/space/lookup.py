@@ -31,13 +31,17 @@ def find_file(kind: str, name: str | Path) -> Path:
     if path.suffix == ".toml" or path.parent != Path():
         if path.is_file():
             return path
-        raise InputError(f"no file {path}; a bare name such as {next(iter(list_files(kind)), 'NAME')!r} takes a shipped one")
+        raise InputError(
+            f"no file {path}; a bare name such as {next(iter(list_files(kind)), 'NAME')!r} takes a shipped one"
+        )
     known = list_files(kind)
     found = known.get(str(name)) or {key.lower(): value for key, value in known.items()}.get(str(name).lower())
     if found is None:
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"no {kind.replace('_', ' ').rstrip('s')} named {str(name)!r}; there are {', '.join(known)}{hint}")
+        raise InputError(
+            f"no {kind.replace('_', ' ').rstrip('s')} named {str(name)!r}; there are {', '.join(known)}{hint}"
+        )
     return found
 
 

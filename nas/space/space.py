@@ -75,10 +75,15 @@ class SearchSpace:
             blocks = [block for block in architecture.blocks if block.stage == stage.name]
             taken[f"{stage.name}.depth"] = self._option(f"{stage.name}.depth", stage.repeat, len(blocks))
             for i, block in enumerate(blocks, 1):
-                for key, options, value in (("width", stage.width, block.width), ("kernel", stage.kernel, block.kernel)):
+                for key, options, value in (
+                    ("width", stage.width, block.width),
+                    ("kernel", stage.kernel, block.kernel),
+                ):
                     taken[f"{stage.name}.{i}.{key}"] = self._option(f"{stage.name}.{i}.{key}", options, value)
         if self.architecture(taken) != architecture:
-            raise InputError(f"{architecture.summary()} is no point of the space {self.name}: a kind, stride or head differs")
+            raise InputError(
+                f"{architecture.summary()} is no point of the space {self.name}: a kind, stride or head differs"
+            )
         names = {decision.name for decision in self.decisions}
         return {name: option for name, option in taken.items() if name in names}
 
@@ -133,7 +138,7 @@ class SearchSpace:
     def _option(self, name: str, options: tuple[int, ...] | tuple[tuple[int, int], ...], value: object) -> int:
         if value not in options:
             raise InputError(f"{name} = {value} is no option in the space {self.name} ({options[0]} to {options[-1]})")
-        return options.index(value)  # type: ignore[arg-type]
+        return options.index(value)
 
 
 def _stage_decisions(stage: StageSpec) -> Iterator[Decision]:

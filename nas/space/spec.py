@@ -27,7 +27,7 @@ def _options(value: Any) -> Any:
     """An integer, a list of integers, or ``{ from = 4, to = 276, step = 4 }`` (both ends belong to it)."""
     if not isinstance(value, dict):
         return tuple(value) if isinstance(value, list) else (value,)
-    start, stop, step = value.get("from"), value.get("to"), value.get("step", 1)
+    start, stop, step = (value.get(key, default) for key, default in (("from", 0), ("to", 0), ("step", 1)))
     if not set(value) <= {"from", "to", "step"} or not all(type(v) is int and v > 0 for v in (start, stop, step)):
         raise ValueError(f"a range is {{ from = 4, to = 276, step = 4 }} in numbers above zero, found {value}")
     if stop < start or (stop - start) % step:
@@ -138,7 +138,8 @@ def read_toml(path: Path, schema: type[SpecT]) -> SpecT:
 def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, str]:
     """Table and key of the first violation, and what is wrong there, in the words of the file."""
     error = cause.errors(include_url=False)[0]
-    table, value = "", data
+    table = ""
+    value: Any = data
     for part in error["loc"]:
         if isinstance(part, int):
             named = value[part].get("name") if isinstance(value, list) and isinstance(value[part], dict) else None

@@ -18,7 +18,7 @@ Int8Array = npt.NDArray[np.int8]
 Labels = npt.NDArray[np.int64]
 
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(stage, done, total)`` during long work, for example ``("reading clips", 512, 2075)``."""
+"""Called as ``progress(stage, done, total)`` during long work, say ``("test features", 512, 2075)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,13 @@ class InputQuantization:
     def quantize(self, real: FloatArray) -> Int8Array:
         """Turn real inputs into int8 exactly as the benchmark made its evaluation files.
 
-        The benchmark casts ``x / scale + zero_point``, which drops the fraction *toward zero* and does not round
-        (mlcommons/tiny, keyword_spotting/quantize.py). Values beyond int8 saturate here, as in TFLite, where that
+        The benchmark casts ``x / scale + zero_point``, which drops the fraction *toward zero* and does not
+        round (mlcommons/tiny, keyword_spotting). Values beyond int8 saturate here, as in TFLite, where that
         cast would wrap round.
         """
         scaled = np.asarray(real, np.float32) / np.float32(self.scale) + np.float32(self.zero_point)
-        return np.trunc(scaled).clip(-128, 127).astype(np.int8)
+        quantized: Int8Array = np.trunc(scaled).clip(-128, 127).astype(np.int8)
+        return quantized
 
     def dequantize(self, quantized: Int8Array) -> npt.NDArray[np.float32]:
         """Turn int8 inputs into the float32 values that they stand for."""

@@ -1,8 +1,8 @@
 """The benchmark's evaluation files: inputs as they go over the wire, and the label of each.
 
-A folder holds one ``.bin`` file per sample, already on the reference network's int8 scale, and one or more lists
-``y_labels*.csv`` with lines ``file, classes, label`` (mlcommons/tiny, benchmark/runner). Nothing here is ever
-used for training.
+A folder holds one ``.bin`` file per sample, already on the reference network's int8 scale, and one or more
+lists ``y_labels*.csv`` with lines ``file, classes, label`` (mlcommons/tiny, benchmark/runner). Nothing here
+is ever used for training.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def _read_set(path: Path, task: Task) -> EvaluationSet:
     if not lines:
         raise DataError(f"{path}: lists no file")
     samples = [_parse(f"{path}:{number}", line, task) for number, line in lines]
-    inputs = np.stack([_read_input(path, number, name, task) for (number, _), (name, _) in zip(lines, samples, strict=True)])
+    inputs = np.stack(
+        [_read_input(path, number, name, task) for (number, _), (name, _) in zip(lines, samples, strict=True)]
+    )
     return EvaluationSet(path.stem, inputs, np.array([label for _, label in samples], np.int64))
 
 
@@ -60,7 +62,9 @@ def _parse(where: str, line: str, task: Task) -> tuple[str, int]:
     if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
         raise DataError(f"{where}: cannot read {line.strip()!r}; expected file, classes, label: sample.bin,{count},0")
     if int(fields[1]) != count or int(fields[2]) >= count:
-        raise DataError(f"{where}: label {fields[2]} of {fields[1]} classes does not fit {task.name}, which has {count}")
+        raise DataError(
+            f"{where}: label {fields[2]} of {fields[1]} classes does not fit {task.name}, which has {count}"
+        )
     return fields[0], int(fields[2])
 
 

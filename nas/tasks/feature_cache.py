@@ -1,7 +1,7 @@
 """Features of a speech data set, computed once and memory-mapped from then on.
 
-A cache entry is one folder, named by a hash of everything that decides its content, and written under another name
-first: it is either whole or not there.
+A cache entry is one folder, named by a hash of everything that decides its content, and written under another
+name first: it is either whole or not there.
 
     <root>/<key>/train.npy       (variants, n, 49, 10, 1) float16, variant 0 clean
                  validation.npy  (n, 49, 10, 1) float32        test.npy  likewise
@@ -18,15 +18,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.errors import DataError
 from nas.tasks import mfcc
-from nas.tasks.base import DataSet, Progress, Split, TrainingSplit
-from nas.tasks.waveform import MAX_NOISE_VOLUME, MAX_SHIFT_SAMPLES, NOISE_PROBABILITY, AudioSet, Clips
-from nas.tasks.waveform import one_second, vary
+from nas.tasks.base import DataSet, FloatArray, Labels, Progress, Split, TrainingSplit
+from nas.tasks.waveform import (
+    MAX_NOISE_VOLUME,
+    MAX_SHIFT_SAMPLES,
+    NOISE_PROBABILITY,
+    AudioSet,
+    Clips,
+    one_second,
+    vary,
+)
 
 VERSION = 1  # raise it whenever the features of the same audio change
 VARIANTS = 8  # the clean clip and seven varied ones
@@ -36,10 +44,8 @@ STALE_SECONDS = 24 * 3600.0  # age at which an unfinished entry counts as left b
 META = "meta.json"
 
 
-def cached_features(
-    root: Path, content: object, read: Callable[[], AudioSet], progress: Progress | None
-) -> DataSet:
-    """Open the data set whose audio ``content`` (json-able) identifies; on a miss, read the audio and compute it.
+def cached_features(root: Path, content: object, read: Callable[[], AudioSet], progress: Progress | None) -> DataSet:
+    """Open the data set whose audio ``content`` (json-able) identifies; on a miss, compute it from the audio.
 
     Raises:
         DataError: the cache folder cannot be written, or the audio is damaged.
@@ -67,7 +73,9 @@ def _write_entry(entry: Path, read: Callable[[], AudioSet], progress: Progress |
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
-        raise DataError(f"cannot write the feature cache {entry.parent}: {error}; free space or choose another folder") from error
+        raise DataError(
+            f"cannot write the feature cache {entry.parent}: {error}; free space or choose another folder"
+        ) from error
 
 
 def _put_in_place(unfinished: Path, entry: Path) -> None:
@@ -91,7 +99,7 @@ class _Writer:
     folder: Path
     progress: Progress | None
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-    too_long: int = 0
+    too_long: int = 0  # clips cut to a second
 
     def write(self, audio: AudioSet) -> None:
         self._split("validation", audio.validation)
@@ -102,20 +110,22 @@ class _Writer:
     def _split(self, name: str, clips: Clips) -> None:
         features = self._create(name, (len(clips.labels),), np.float32)
         for start in self._chunks(name, clips):
-            features[start : start + CHUNK_CLIPS] = mfcc.mfcc(self._read(clips, start))
+            features[start : start + CHUNK_CLIPS] = mfcc.mfcc(self._read(name, clips, start))
 
     def _training(self, audio: AudioSet) -> None:
         rng = np.random.default_rng(SEED)
         features = self._create("train", (VARIANTS, len(audio.train.labels)), np.float16)
         for start in self._chunks("train", audio.train):
-            clean = self._read(audio.train, start)
+            clean = self._read("train", audio.train, start)
             for variant in range(VARIANTS):
                 clips = vary(clean, audio.noise, rng) if variant else clean
                 features[variant, start : start + CHUNK_CLIPS] = mfcc.mfcc(clips)
 
-    def _create(self, name: str, counts: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+    def _create(self, name: str, counts: tuple[int, ...], dtype: type[np.floating[Any]]) -> FloatArray:
         shape = (*counts, mfcc.FRAMES, mfcc.COEFFICIENTS, 1)
-        return np.lib.format.open_memmap(self.folder / f"{name}.npy", "w+", dtype, shape)
+        path = self.folder / f"{name}.npy"
+        array: FloatArray = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
+        return array
 
     def _chunks(self, name: str, clips: Clips) -> range:
         """Store the labels and give the start of each chunk of clips."""
@@ -123,13 +133,13 @@ class _Writer:
         self.digest.update(clips.labels.tobytes())
         return range(0, len(clips.labels), CHUNK_CLIPS)
 
-    def _read(self, clips: Clips, start: int) -> npt.NDArray[np.float32]:
+    def _read(self, name: str, clips: Clips, start: int) -> npt.NDArray[np.float32]:
         read = clips.read(start, start + CHUNK_CLIPS)
         self.too_long += sum(len(clip) > mfcc.CLIP_SAMPLES for clip in read)
         samples = one_second(read)
         self.digest.update(samples.tobytes())
         if self.progress:
-            self.progress("features", min(start + CHUNK_CLIPS, len(clips.labels)), len(clips.labels))
+            self.progress(f"{name} features", min(start + CHUNK_CLIPS, len(clips.labels)), len(clips.labels))
         return mfcc.normalize(samples)
 
     def _meta(self, audio: AudioSet) -> None:
@@ -158,5 +168,5 @@ def _open(entry: Path) -> DataSet:
     )
 
 
-def _arrays(entry: Path, name: str) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.int64]]:  # type: ignore[type-arg]
+def _arrays(entry: Path, name: str) -> tuple[FloatArray, Labels]:
     return np.load(entry / f"{name}.npy", mmap_mode="r"), np.load(entry / f"{name}_labels.npy")

@@ -66,11 +66,12 @@ class KeywordSpotting:
 
 
 def _random_runs(count: int, length: int, longest: int, generator: torch.Generator) -> torch.Tensor:
-    """Mark one run of 0 to ``longest`` positions in each of (count, length), every size and place equally likely."""
+    """Mark one run of 0 to ``longest`` positions in each row of (count, length); sizes are equally likely."""
     import torch
 
     size, place = torch.rand(2, count, 1, generator=generator, device=generator.device)
     width = (size * (longest + 1)).floor()
     start = (place * (length - width + 1)).floor()
     position = torch.arange(length, device=generator.device)
-    return (position >= start) & (position < start + width)
+    marked: torch.Tensor = (position >= start) & (position < start + width)
+    return marked

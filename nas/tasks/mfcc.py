@@ -1,7 +1,8 @@
 """MFCC features of one-second clips, as the MLPerf Tiny keyword-spotting benchmark computes them.
 
-Source of every constant: mlcommons/tiny, benchmark/training/keyword_spotting/get_dataset.py and kws_util.py;
-the mel filters follow TensorFlow's ``linear_to_mel_weight_matrix``, the DCT its ``mfccs_from_log_mel_spectrograms``.
+Source of every constant: mlcommons/tiny, benchmark/training/keyword_spotting (get_dataset.py, kws_util.py).
+The mel filters are TensorFlow's ``linear_to_mel_weight_matrix``, the DCT that of its
+``mfccs_from_log_mel_spectrograms``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,8 @@ FRAMES = 1 + (CLIP_SAMPLES - FRAME_SAMPLES) // STEP_SAMPLES  # 49
 def normalize(clips: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
     """Divide each clip (n, samples) by its own largest sample, as the benchmark does.
 
-    The largest sample is not the largest magnitude, so negative peaks may reach below -1. A clip without any
-    positive sample, where the benchmark would divide by zero or flip the sign, is divided by full scale instead.
+    The largest sample is not the largest magnitude, so negative peaks may reach below -1. A clip without a
+    positive sample, where the benchmark would divide by zero or flip the sign, is divided by full scale.
     """
     peak = clips.max(axis=1, keepdims=True).astype(np.float32)
     audio = clips.astype(np.float32)
@@ -69,7 +70,7 @@ def _coefficients(audio: torch.Tensor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch from sharing out these small operations: on a busy machine that made them 10 times slower."""
+    """Keep torch from sharing out these small operations, which a busy machine made 10 times slower."""
     import torch
 
     before = torch.get_num_threads()
@@ -99,16 +100,19 @@ def mel_filters() -> npt.NDArray[np.float64]:
     edges = np.linspace(_hertz_to_mel(MEL_LOW_HZ), _hertz_to_mel(MEL_HIGH_HZ), MEL_BINS + 2)
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return np.pad(triangles, ((1, 0), (0, 0)))  # the constant component carries no weight
+    triangles: npt.NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
+    filters: npt.NDArray[np.float64] = np.pad(triangles, ((1, 0), (0, 0)))
+    return filters  # the constant component carries no weight
 
 
 def dct_matrix() -> npt.NDArray[np.float64]:
     """Give the DCT-II, (40, 10): with its factor 2, divided by sqrt(2 * 40)."""
     position = np.arange(MEL_BINS)[:, None] + 0.5
-    waves = np.cos(np.pi / MEL_BINS * position * np.arange(COEFFICIENTS))
-    return 2 * waves / np.sqrt(2 * MEL_BINS)
+    scale = 2 / (2 * MEL_BINS) ** 0.5
+    matrix: npt.NDArray[np.float64] = scale * np.cos(np.pi / MEL_BINS * position * np.arange(COEFFICIENTS))
+    return matrix
 
 
-def _hertz_to_mel(hertz: Any) -> Any:
-    return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+def _hertz_to_mel(hertz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    mel: npt.NDArray[np.float64] = 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+    return mel

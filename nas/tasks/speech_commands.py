@@ -5,11 +5,12 @@
            _silence_/*.wav, _unknown_/*.wav      optional, as in the official 12-class test archive
            validation_list.txt testing_list.txt  decide the split; a clip on neither list is for training
 
-Silence follows TensorFlow Datasets ``speech_commands`` 0.0.2, which the benchmark trains on: windows of one second,
-half a second apart, cut from the long recordings (789 from the six official ones), those of ``running_tap.wav`` for
-validation (121), the rest for training (668). That only serves splits without ``_silence_`` clips of their own; and a
-test split without any, which that source does not know, gets the last fifth of every recording. No stretch of a
-recording serves two splits, and training clips are mixed only with what is left to training.
+Silence follows TensorFlow Datasets ``speech_commands`` 0.0.2, which the benchmark trains on: windows of one
+second, half a second apart, cut from the long recordings (789 from the six official ones), those of
+``running_tap.wav`` for validation (121), the rest for training (668). That only serves splits without
+``_silence_`` clips of their own; and a test split without any, which that source does not know, gets the last
+fifth of every recording. No stretch of a recording serves two splits, and training clips are mixed only with
+what is left to training.
 """
 
 from __future__ import annotations
@@ -74,20 +75,18 @@ def take_inventory(root: Path) -> Inventory:
 
 def read_audio(inventory: Inventory) -> AudioSet:
     """Give the audio of a data set; clips are read when asked for, the long recordings at once."""
-    needy = [split for split, names in inventory.clips.items() if SILENCE not in _labels(names)]
     recordings = {_file(name): read_wav(inventory.root / name) for name in inventory.recordings}
+    needy = [split for split, names in inventory.clips.items() if SILENCE not in _labels(names)]
     stretches = share_recordings(recordings, needy)
-    kept, notes = dict(inventory.clips), []
-    for split in LISTS:
-        kept[split], dropped = thin_unknown(inventory.clips[split])
-        if dropped:
-            notes.append(f"{split}: {dropped:,} unknown clips left out, so that the class weighs as much as a keyword")
-    windows = {split: cut_windows(stretches[split]) if split in needy else [] for split in kept}
+    silence = {split: cut_windows(stretches[split]) for split in needy}
+    if empty := [split for split in needy if not silence[split]]:
+        raise DataError(f"{inventory.root}: recordings in {NOISE_FOLDER} are too short for {empty[0]} silence")
+    names, notes = _thin_all(inventory.clips)
     if needy:
-        counts = ", ".join(f"{split} {len(windows[split])}" for split in needy)
+        counts = ", ".join(f"{split} {len(silence[split])}" for split in needy)
         notes.append(f"silence clips cut from separate stretches of {NOISE_FOLDER}: {counts}")
     train, validation, test = (
-        _clips(inventory.root, kept[split], windows[split]) for split in ("train", "validation", "test")
+        _clips(inventory.root, names[split], silence.get(split, [])) for split in ("train", "validation", "test")
     )
     noise = tuple(_full_scale(stretch) for stretch in stretches["train"] if len(stretch) >= CLIP_SAMPLES)
     return AudioSet("speech_commands", False, CLASSES, train, validation, test, noise, tuple(notes))
@@ -102,24 +101,26 @@ def label_of(name: str) -> int:
 
 
 def share_recordings(recordings: Mapping[str, Samples], needy: Sequence[str]) -> dict[str, list[Samples]]:
-    """Divide the long recordings among the splits, so that no two share a sample; see the top of this file."""
+    """Divide the long recordings among the splits so that no two share a sample; see the top of this file."""
     shares: dict[str, list[Samples]] = {"train": [], "validation": [], "test": []}
-    whole_for_validation = VALIDATION_RECORDING in recordings and len(recordings) > 1
+    has_own = VALIDATION_RECORDING in recordings and len(recordings) > 1
     for file, samples in recordings.items():
-        rest, part = samples, int(len(samples) * HELD_OUT)
+        part = int(len(samples) * HELD_OUT)
+        rest, owner = samples, "train"
         if "test" in needy:
-            rest, held_out = rest[: len(rest) - part], rest[len(rest) - part :]
+            rest, held_out = np.split(rest, [len(rest) - part])
             shares["test"].append(held_out)
-        if "validation" in needy and not whole_for_validation:
-            rest, held_out = rest[: len(rest) - part], rest[len(rest) - part :]
+        if "validation" in needy and has_own and file == VALIDATION_RECORDING:
+            owner = "validation"
+        elif "validation" in needy and not has_own:
+            rest, held_out = np.split(rest, [len(rest) - part])
             shares["validation"].append(held_out)
-        tap = "validation" in needy and whole_for_validation and file == VALIDATION_RECORDING
-        shares["validation" if tap else "train"].append(rest)
+        shares[owner].append(rest)
     return shares
 
 
 def cut_windows(stretches: Iterable[Samples]) -> list[Samples]:
-    """Cut one-second windows, half a second apart; like its source, it leaves out one that ends with the stretch."""
+    """Cut one-second windows, half a second apart, leaving out (as its source does) one at the very end."""
     return [
         stretch[start : start + CLIP_SAMPLES]
         for stretch in stretches
@@ -130,8 +131,8 @@ def cut_windows(stretches: Iterable[Samples]) -> list[Samples]:
 def thin_unknown(names: Sequence[str]) -> tuple[tuple[str, ...], int]:
     """Keep as many unknown clips as a keyword has on average, if they are more than twice that.
 
-    The full archive has 17 times as many, and the benchmark's test archive the same number. Which ones stay is
-    decided by a hash of their names. Returns the kept names and how many were dropped.
+    The full archive has 17 times as many, the benchmark's test archive the same number. A hash of the names
+    decides which ones stay. Returns the kept names and how many were dropped.
     """
     unknown = [name for name in names if label_of(name) == UNKNOWN]
     mean = sum(label_of(name) < len(KEYWORDS) for name in names) / len(KEYWORDS)
@@ -142,13 +143,28 @@ def thin_unknown(names: Sequence[str]) -> tuple[tuple[str, ...], int]:
     return tuple(name for name in names if name not in dropped), len(dropped)
 
 
+def _thin_all(clips: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Thin unknown out in the splits that are measured on, and note what was left out."""
+    names, notes = dict(clips), []
+    for split in LISTS:
+        names[split], dropped = thin_unknown(clips[split])
+        if dropped:
+            notes.append(f"{split}: {dropped:,} unknown clips left out, to as many as a keyword has on average")
+    return names, notes
+
+
 def _clips(root: Path, names: Sequence[str], windows: Sequence[Samples]) -> Clips:
     sources: list[Path | Samples] = [*(root / name for name in names), *windows]
     labels = np.array([*_labels(names), *[SILENCE] * len(windows)], np.int64)
 
     def read(start: int, stop: int) -> list[Samples]:
         with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(lambda source: read_wav(source) if isinstance(source, Path) else source, sources[start:stop]))
+            return list(
+                pool.map(
+                    lambda source: read_wav(source) if isinstance(source, Path) else source,
+                    sources[start:stop],
+                )
+            )
 
     return Clips(labels, read)
 
@@ -185,11 +201,15 @@ def _check_classes(root: Path, splits: Mapping[str, Sequence[str]], recordings: 
     present = {split: _labels(names) for split, names in splits.items()}
     for label, keyword in enumerate(KEYWORDS):
         if label not in present["train"]:
-            raise DataError(f"{root}: no training clip of {keyword!r}; every keyword needs a folder with clips on neither list")
+            raise DataError(
+                f"{root}: no training clip of {keyword!r}; every keyword needs clips that are on neither list"
+            )
     if not recordings:
         for split, labels in present.items():
             if SILENCE not in labels:
-                raise DataError(f"{root}: {split} has no {SILENCE_FOLDER} clips and there is no {NOISE_FOLDER} folder to cut them from")
+                raise DataError(
+                    f"{root}: {split} has no {SILENCE_FOLDER} clips, and no {NOISE_FOLDER} to cut them from"
+                )
 
 
 def _wrong_layout(root: Path, clips: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ MAX_NOISE_VOLUME = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """Audio of one split: labels (n,), and ``read(start, stop)``, which gives those clips at 16 kHz, any length."""
+    """Audio of one split: labels (n,), and ``read(start, stop)`` for those clips, 16 kHz, of any length."""
 
     labels: Labels
     read: Callable[[int, int], Sequence[Samples]]
@@ -71,7 +71,7 @@ def read_wav(path: Path) -> Samples:
 def one_second(clips: Sequence[Samples]) -> Samples:
     """Stack clips as (n, 16000): a shorter one gets zeros at its end, a longer one keeps its first second.
 
-    Zeros at the end as in the benchmark; the first second as in TensorFlow's ``decode_wav(desired_samples=16000)``.
+    Zeros as in the benchmark; the first second as TensorFlow's ``decode_wav(desired_samples=16000)`` does.
     """
     stacked = np.zeros((len(clips), CLIP_SAMPLES), np.int16)
     for row, clip in zip(stacked, clips, strict=True):
@@ -87,11 +87,13 @@ def vary(audio: Audio, noise: Sequence[Audio], rng: np.random.Generator) -> Audi
     """
     padded = np.pad(audio, ((0, 0), (MAX_SHIFT_SAMPLES, MAX_SHIFT_SAMPLES)))
     start = rng.integers(0, 2 * MAX_SHIFT_SAMPLES, size=len(audio), endpoint=True)
-    shifted = _windows(padded)[np.arange(len(audio)), start]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, CLIP_SAMPLES, axis=1)
+    shifted: Audio = windows[np.arange(len(audio)), start]
     if not noise:
         return shifted
     volume = rng.uniform(0, MAX_NOISE_VOLUME, len(audio)) * (rng.random(len(audio)) < NOISE_PROBABILITY)
-    return shifted + volume.astype(np.float32)[:, None] * random_windows(noise, len(audio), rng)
+    shifted += volume.astype(np.float32)[:, None] * random_windows(noise, len(audio), rng)
+    return shifted
 
 
 def random_windows(recordings: Sequence[Audio], count: int, rng: np.random.Generator) -> Audio:
@@ -105,7 +107,3 @@ def random_windows(recordings: Sequence[Audio], count: int, rng: np.random.Gener
         begin = starts[index] - end
         row[:] = recordings[index][begin : begin + CLIP_SAMPLES]
     return cut
-
-
-def _windows(audio: Audio) -> Audio:
-    return np.lib.stride_tricks.sliding_window_view(audio, CLIP_SAMPLES, axis=1)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nas.files import atomic_write
 from nas.models.network import Network
 from nas.training.data import LabelledTensors, TrainingData
-from nas.files import atomic_write
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -128,7 +128,12 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, progres
 
 
 def _save(
-    path: Path, network: Network, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, history: list[Epoch]
+    path: Path,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    seed: int,
+    history: list[Epoch],
 ) -> None:
     state = {
         "recipe": asdict(recipe),

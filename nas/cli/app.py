@@ -1,0 +1,69 @@
+"""The command ``nas``: parse, call one function, show. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from nas import __version__
+from nas.cli.lists import mcus, spaces
+from nas.cli.search import search
+from nas.cli.train import train
+from nas.cli.validate import validate
+from nas.errors import NasError
+
+EPILOG = (
+    "Examples:  nas search --task kws --flash 256KB      nas search --task kws --mcu stm32f446re --data speech_commands/      "
+    "nas search --resume exported/kws-20261122-101500      nas validate model.tflite --task kws --data kws01/"
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Find INT8 networks that provably fit a microcontroller. Sizes: 1 KB = 1,024 bytes. Ops: 2 per multiply-accumulate.",
+    epilog=EPILOG,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (search, train, validate, spaces, mcus):
+    app.command(no_args_is_help=command is not spaces and command is not mcus)(command)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Options of every command."""
+    if debug:
+        os.environ["NAS_DEBUG"] = "1"
+    if version:
+        print(__version__)  # noqa: T201
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point; turns errors into one or two lines and an exit code (see ``nas.errors``)."""
+    try:
+        app()
+    except NasError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except OSError as error:
+        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
+    except Exception as error:
+        _fail(
+            f"a bug in nas: {type(error).__name__}: {error}\nplease report it with the output of the same command after nas --debug",
+            1,
+        )
+
+
+def _fail(message: str, code: int) -> None:
+    if os.environ.get("NAS_DEBUG"):
+        traceback.print_exc()
+    sys.stderr.write(f"nas: error: {message}\n")
+    sys.exit(code)

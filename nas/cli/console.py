@@ -1,0 +1,108 @@
+"""What a user sees while work is under way: bars on a terminal, plain lines in a log. All of it on stderr."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from nas.pipeline.reporter import Reporter
+from nas.units import format_bytes, format_ops, format_seconds
+
+if TYPE_CHECKING:
+    from nas.search.base import Candidate
+    from nas.training.loop import Epoch
+
+LOG_SECONDS = 10.0  # at most one line of progress in this time where there is no terminal
+
+err = Console(stderr=True, highlight=False)
+
+
+class ConsoleReporter(Reporter):
+    """Shows progress with rich; use it as a context so that the bars are gone afterwards."""
+
+    def __init__(self) -> None:
+        self._live = err.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+            console=err, transient=True, disable=not self._live,
+        )  # fmt: skip
+        self._stage: tuple[str, TaskID] | None = None
+        self._last_line = 0.0
+
+    def __enter__(self) -> ConsoleReporter:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def note(self, text: str) -> None:
+        """One line."""
+        err.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A box that no one can overlook."""
+        err.print(
+            Panel(text, style="bold yellow", title="NOTICE") if self._live else f"NOTICE: {text}",
+            soft_wrap=True,
+        )
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """A bar, or a line every ``LOG_SECONDS`` and at the end."""
+        if self._live:
+            self._bar(stage, done, total)
+        elif done == total or time.monotonic() - self._last_line > LOG_SECONDS:
+            self._last_line = time.monotonic()
+            self.note(f"{stage}: {done} of {total}")
+
+    def epoch(self, what: str, epoch: Epoch, epochs: int) -> None:
+        """The bar of the training, or its line in the log."""
+        if self._live:
+            self._bar(f"training {what}, loss {epoch.loss:.3f}", epoch.number, epochs, what)
+        elif epoch.number == epochs or time.monotonic() - self._last_line > LOG_SECONDS:
+            self._last_line = time.monotonic()
+            self.note(
+                f"{what}: epoch {epoch.number} of {epochs}, loss {epoch.loss:.3f}, {epoch.seconds:.1f} s an epoch"
+            )
+
+    def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None) -> None:
+        """One line per candidate, with the best so far."""
+        left = "" if seconds_left is None else f", {format_seconds(max(seconds_left, 0))} of search left"
+        star = "*" if candidate == best else " "
+        self.note(
+            f"{star} candidate {candidate.number + 1}: {candidate.score:.2%}, {format_ops(candidate.cost.ops)} ops, "
+            f"flash {candidate.cost.flash_bytes / 1024:.1f} KB, SRAM {candidate.cost.sram_bytes / 1024:.1f} KB, "
+            f"{candidate.architecture.summary()} (best {best.score:.2%}{left})"
+        )
+
+    def _bar(self, text: str, done: int, total: int, key: str | None = None) -> None:
+        """Show one bar at a time: a new stage replaces the last."""
+        key = key or text
+        if self._stage is None or self._stage[0] != key:
+            if self._stage is not None:
+                self._bars.remove_task(self._stage[1])
+            self._stage = (key, self._bars.add_task(text, total=total))
+        self._bars.update(self._stage[1], completed=done, total=total, description=text)
+        if done == total:
+            self._bars.remove_task(self._stage[1])
+            self._stage = None
+
+
+def size(count: int | None) -> str:
+    """Bytes for a table cell."""
+    return "-" if count is None else format_bytes(count)

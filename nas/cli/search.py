@@ -1,0 +1,110 @@
+"""``nas search``: the main job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from nas.pipeline.request import SearchOptions
+
+
+def search(
+    task: Annotated[str | None, typer.Option(help="What the network is for: kws.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space, by name or file. Default: TASK_micronet.")] = None,
+    mcu: Annotated[
+        str | None,
+        typer.Option(help="Take flash and SRAM from a microcontroller, less what its file reserves."),
+    ] = None,
+    flash: Annotated[str | None, typer.Option(help="Most bytes of the .tflite file, for example 256KB.")] = None,
+    sram: Annotated[
+        str | None, typer.Option(help="Most bytes of the TensorFlow Lite Micro arena, for example 64KB.")
+    ] = None,
+    ops: Annotated[str | None, typer.Option(help="Most operations of one inference, for example 30M.")] = None,
+    latency: Annotated[
+        str | None, typer.Option(help="Longest inference, for example 200ms; needs --mcu with latency data.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    time: Annotated[
+        str | None,
+        typer.Option(help="Wall time of the whole job. Default: 1h, 5m on builtin data, none with --trials."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Most candidates to score.")] = None,
+    epochs: Annotated[int, typer.Option(help="Epochs of training that a candidate is scored by.")] = 4,
+    train_epochs: Annotated[int, typer.Option(help="Epochs of the winner's full training.")] = 40,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder in the official layout, or builtin. Default: $NAS_DATA/TASK, then builtin."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same trials: same result on the same machine.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-TIME.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run; takes no other flags.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Find, train, export and prove an INT8 network within a budget.
+
+    Example: nas search --task kws --flash 256KB --sram 128KB --time 45m --data speech_commands/
+    """
+    from nas.cli.console import ConsoleReporter
+    from nas.errors import InputError
+    from nas.pipeline.request import SearchOptions, plan_search
+
+    if resume is None and task is None:
+        raise InputError("what is the network for? try: nas search --task kws --flash 256KB")
+    options = SearchOptions(
+        task or "",
+        space,
+        mcu,
+        flash,
+        sram,
+        ops,
+        latency,
+        engine,
+        time,
+        trials,
+        epochs,
+        train_epochs,
+        data,
+        seed,
+        device,
+    )
+    if dry_run:
+        _show_plan(options, as_json)
+        return
+    plan = None if resume else plan_search(options)  # an impossible request is refused before torch is imported
+    with ConsoleReporter() as reporter:
+        from nas.pipeline.search import resume_search, start_search
+
+        if plan is None:
+            assert resume is not None
+            result = resume_search(resume, reporter)
+        else:
+            result = start_search(plan, out, reporter)
+    _show_result(result.report, as_json)
+
+
+def _show_plan(options: SearchOptions, as_json: bool) -> None:
+    from nas.pipeline.dry_run import describe_plan
+
+    plan = describe_plan(options)
+    if as_json:
+        typer.echo(json.dumps(plan))
+        return
+    for line in plan["text"]:
+        typer.echo(line)
+
+
+def _show_result(report: dict[str, Any], as_json: bool) -> None:
+    from nas.cli.tables import result_table
+
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(result_table(report))

@@ -1,0 +1,55 @@
+"""Results as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from nas.units import format_bytes, format_ops, format_seconds
+
+
+def result_table(report: dict[str, Any]) -> Group:
+    """The end of a search or a training: predicted, measured, budget; float and INT8; what to do next."""
+    winner, data = report["winner"], report["data"]
+    table = Table(title=f"{report['task']} winner of {report['space']}: {winner['summary']}", title_justify="left")
+    for column in ("", "predicted", "measured", "budget", "used"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, label, show in (
+        ("flash_bytes", "flash (.tflite)", format_bytes),
+        ("sram_bytes", "SRAM (TFLM arena)", format_bytes),
+        ("ops", "ops", format_ops),
+    ):
+        bound = report["budget"][name]
+        table.add_row(
+            label,
+            show(winner["predicted"][name]),
+            show(winner["measured"].get(name, winner["predicted"][name])),
+            "-" if bound is None else show(bound),
+            f"{report['budget_used'][name]:.0%}" if name in report["budget_used"] else "-",
+        )
+    scores = Table(title=_score_title(data), title_justify="left")
+    for column in (winner["metric"], "float", "INT8 (LiteRT)", "INT8 (TFLM)"):
+        scores.add_column(column, justify="right")
+    scores.add_row(
+        f"{winner['int8_total']:,} test samples",
+        *(f"{winner[key]:.2%}" for key in ("float_score", "int8_score", "int8_score_tflm")),
+    )
+    pair = report["parity"]["pairs"]["torch/tflm"]
+    search = report["search"]
+    return Group(
+        table,
+        scores,
+        f"parity: torch and TFLM choose the same class for {pair['argmax_agreement']:.0%} of "
+        f"{report['parity']['samples']} samples, SQNR {pair['sqnr_db'] or float('inf'):.1f} dB",
+        f"{search['candidates']} candidates in {format_seconds(search['search_seconds'])} ({search['tme']} TME), winner trained "
+        f"for {search['winner_epochs']} epochs in {format_seconds(winner['train_seconds'])}, {format_seconds(search['seconds'])} in all",
+        f"files: {report['run']}/winner/model.tflite and beside it",
+        f"next: nas validate {report['run']} --task {report['task']} --data FOLDER_OF_EVALUATION_FILES",
+    )
+
+
+def _score_title(data: dict[str, Any]) -> str:
+    kind = "SYNTHETIC DATA, says nothing about real use: " if data["synthetic"] else ""
+    return f"{kind}{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test"

@@ -1,0 +1,42 @@
+"""``nas train``: one given network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    network: Annotated[
+        str, typer.Argument(help="Run folder, arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn.")
+    ],
+    epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 40,
+    data: Annotated[str | None, typer.Option(help="Folder in the official layout, or builtin.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed: same network on the same machine.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-train-TIME.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Train, export and measure one network fully.
+
+    Example: nas train kws_ds_cnn:mlperf-ds-cnn --data speech_commands/
+    """
+    from nas.cli.console import ConsoleReporter
+
+    with ConsoleReporter() as reporter:
+        from nas.pipeline.train import train_architecture
+
+        report = train_architecture(
+            network, epochs=epochs, data=data, seed=seed, device=device, out=out, reporter=reporter
+        )
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    from rich.console import Console
+
+    from nas.cli.tables import result_table
+
+    Console(highlight=False).print(result_table(report))

@@ -1,0 +1,34 @@
+"""``nas validate``: what a finished file gets right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
+    task: Annotated[str, typer.Option(help="What the network is for: kws.")],
+    data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
+    target: Annotated[str, typer.Option(help="Where it runs: host.")] = "host",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Run a model in TensorFlow Lite Micro and LiteRT and count its right answers.
+
+    Example: nas validate kws_ref_model.tflite --task kws --data kws01/
+    """
+    from nas.cli.console import ConsoleReporter
+
+    with ConsoleReporter() as reporter:
+        from nas.pipeline.validate import validate_model
+
+        result = validate_model(model, task, data, target, reporter)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    for one in result["sets"]:
+        typer.echo(f"{one['name']}: {one['correct']} of {one['total']} ({one['score']:.2%})")
+    typer.echo(f"arena {result['arena_bytes']:,} B, file {result['flash_bytes']:,} B")

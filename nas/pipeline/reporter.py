@@ -1,0 +1,28 @@
+"""Where long work says how it goes; the command line shows it, a script may leave it silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas.search.base import Candidate
+    from nas.training.loop import Epoch
+
+
+class Reporter:
+    """Says nothing; override what you want to hear."""
+
+    def note(self, text: str) -> None:
+        """One fact that the user should read."""
+
+    def warn(self, text: str) -> None:
+        """One fact that the user must not overlook."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Countable work: ``done`` of ``total``."""
+
+    def epoch(self, what: str, epoch: Epoch, epochs: int) -> None:
+        """One more epoch of a training."""
+
+    def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None) -> None:
+        """One more candidate is scored and safe on the disk."""

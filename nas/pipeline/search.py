@@ -1,0 +1,269 @@
+"""The main job: data, search, full training of the winner, INT8 export and its proof."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas import __version__
+from nas.errors import InfeasibleError, InputError, Interrupted, RunFolderError
+from nas.files import write_json
+from nas.pipeline.reporter import Reporter
+from nas.pipeline.request import BUILTIN_SECONDS, DEFAULT_SECONDS, SearchOptions, SearchPlan, plan_search
+from nas.pipeline.session import Session, open_session
+from nas.pipeline.winner import Winner, make_winner
+from nas.search import Candidate, SearchRequest, best, get_engine
+from nas.search.run_folder import RunFolder
+from nas.search.sampling import sample_feasible
+
+EXPORT_SECONDS = 60.0  # export, TFLM and accuracy: 25 to 50 s measured on 2 cores
+TRAINING_SHARE = 0.45  # of the time for the winner's full training; the rest goes to the search
+RECORDED_PACKAGES = (
+    "torch",
+    "numpy",
+    "optuna",
+    "onnx",
+    "onnx2tf",
+    "tensorflow",
+    "ai-edge-litert",
+    "tflite-micro",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """A finished search: its run folder, its winner, and the JSON that ``nas search --json`` prints."""
+
+    run: Path
+    winner: Winner
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How the time of a run is shared out. ``None`` seconds: as long as the trials take."""
+
+    seconds: float | None
+    started: float  # on the monotonic clock, earlier by what a resumed run had already used
+
+    def elapsed(self) -> float:
+        """Seconds used so far, also by the process that this one resumes."""
+        return time.monotonic() - self.started
+
+    def left(self) -> float | None:
+        """Seconds that the whole run still has."""
+        return None if self.seconds is None else self.seconds - self.elapsed()
+
+    def training_seconds(self) -> float | None:
+        """Seconds kept for the winner's full training."""
+        return None if self.seconds is None else (self.seconds - EXPORT_SECONDS) * TRAINING_SHARE
+
+
+def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> SearchResult:
+    """Run a planned search in a new run folder.
+
+    Raises:
+        DataError, RunFolderError: the data set or the folder cannot be used.
+        ValidationError: the winner's file does not fit, or its outputs are not the network's.
+        Interrupted: Ctrl-C; everything finished is kept.
+    """
+    run = RunFolder.create(out or _default_folder(plan), _first_record(plan))
+    with run.locked():
+        return _carry_out(run, plan, reporter)
+
+
+def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
+    """Go on with a run that was interrupted or killed.
+
+    Raises:
+        RunFolderError: no run there, one that is finished, or one whose space file has changed since.
+    """
+    run = RunFolder.open(folder)
+    with run.locked():
+        record = run.record()
+        if record["status"] == "done":
+            raise RunFolderError(f"the run in {folder} is finished: see {folder / 'result.json'}")
+        plan = plan_search(SearchOptions.from_json(record["request"], run.record_file))
+        if plan.space.sha256 != record["space"]["sha256"]:
+            raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")
+        return _carry_out(run, plan, reporter)
+
+
+def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:
+    try:
+        return _search(run, plan, reporter)
+    except KeyboardInterrupt as cause:
+        run.update(status="interrupted")
+        raise Interrupted(f"interrupted; go on with: nas search --resume {run.path}") from cause
+
+
+def _search(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:
+    started = time.monotonic()
+    history = run.candidates()
+    session = open_session(plan.task, plan.options.data, plan.options.seed, plan.options.device, reporter)
+    for note in session.dataset.notes:
+        (reporter.warn if session.dataset.synthetic else reporter.note)(note)
+    record = run.record()
+    clock = Clock(_seconds(plan, session), started - record.get("elapsed_seconds", 0.0))
+    plan = _trainable(plan, session, clock, record)
+    run.update(
+        status="searching",
+        data={**session.dataset.summary(), "notes": list(session.dataset.notes)},
+        trainable_ops=plan.budget.ops if clock.seconds is not None else None,
+    )
+    candidates = _find(run, plan, session, clock, history)
+    winner = best(candidates)
+    search_seconds = clock.elapsed()
+    epochs = run.record().get("winner_epochs") or _affordable_epochs(plan, session, clock, winner)
+    reporter.note(f"training the winner for {epochs} epochs: {winner.architecture.summary()}")
+    run.update(status="training", winner_number=winner.number, winner_epochs=epochs, elapsed_seconds=search_seconds)
+    proof = make_winner(session, winner.architecture, plan.budget, epochs, run.winner)
+    report = _report(run, plan, session, proof, candidates, clock)
+    write_json(run.path / "result.json", report)
+    run.update(status="done", elapsed_seconds=clock.elapsed())
+    return SearchResult(run.path, proof, report)
+
+
+def _find(
+    run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, history: Sequence[Candidate]
+) -> list[Candidate]:
+    """Let the engine search; every candidate is on the disk before the next one starts."""
+    epochs = plan.options.epochs
+    found = list(history)
+    if run.record().get("winner_epochs"):
+        return found
+
+    def evaluate(architecture: Any, number: int) -> tuple[float, float]:
+        return session.score(architecture, epochs, f"candidate {number + 1}")
+
+    request = SearchRequest(plan.space, plan.budget, evaluate, _stopper(plan, clock), plan.options.seed, tuple(history))
+    for candidate in get_engine(plan.options.engine)(request):
+        run.append(candidate)
+        found.append(candidate)
+        run.update(elapsed_seconds=clock.elapsed())
+        session.reporter.candidate(candidate, best(found), _search_left(clock))
+    if not found:
+        raise InfeasibleError(f"{plan.space.name}: no network was found within {plan.budget.bounds()}")
+    return found
+
+
+def _stopper(plan: SearchPlan, clock: Clock) -> Callable[[Sequence[Candidate]], bool]:
+    """Stop at the number of trials, or when another candidate of average length would eat into the final training."""
+
+    def stop(found: Sequence[Candidate]) -> bool:
+        if plan.options.trials is not None and len(found) >= plan.options.trials:
+            return True
+        left = _search_left(clock)
+        if left is None or not found:
+            return False
+        return left < sum(c.seconds for c in found) / len(found)
+
+    return stop
+
+
+def _search_left(clock: Clock) -> float | None:
+    left, training = clock.left(), clock.training_seconds()
+    return None if left is None or training is None else left - training - EXPORT_SECONDS
+
+
+def _seconds(plan: SearchPlan, session: Session) -> float | None:
+    """The time limit: as asked; else none when trials are counted, or the default for the kind of data."""
+    if plan.seconds is not None or plan.options.trials is not None:
+        return plan.seconds
+    return BUILTIN_SECONDS if session.dataset.synthetic else DEFAULT_SECONDS
+
+
+def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str, Any]) -> SearchPlan:
+    """Leave out networks that could not be trained fully within the time; a resumed run keeps its first bound.
+
+    Raises:
+        InputError: not even the smallest network could be trained; names a time that would do.
+    """
+    available = clock.training_seconds()
+    if record.get("trainable_ops"):
+        return plan.within_ops(record["trainable_ops"])
+    if available is None:
+        return plan
+    import random
+
+    sample = sample_feasible(plan.space, plan.budget, random.Random(plan.options.seed)) or plan.space.smallest()
+    speed = session.training_ops_per_second(sample)
+    samples = session.clips * plan.options.train_epochs
+    limit = int(speed * available / samples) if available > 0 else 0
+    bounded = plan.within_ops(max(limit, 1))
+    if not bounded.budget.admits(plan.space.smallest()):
+        raise InputError(
+            f"--time {clock.seconds:.0f}s is too short to train any network of {plan.space.name} for "
+            f"{plan.options.train_epochs} epochs of {session.clips:,} clips; give more time or fewer --train-epochs"
+        )
+    return bounded
+
+
+def _affordable_epochs(plan: SearchPlan, session: Session, clock: Clock, winner: Candidate) -> int:
+    """The epochs asked for, or as many as the time left allows, at the speed at which the candidate trained."""
+    left = clock.left()
+    asked = plan.options.train_epochs
+    if left is None:
+        return asked
+    per_epoch = winner.seconds / plan.options.epochs
+    return max(1, min(asked, int((left - EXPORT_SECONDS) / per_epoch)))
+
+
+def _report(
+    run: RunFolder,
+    plan: SearchPlan,
+    session: Session,
+    winner: Winner,
+    candidates: Sequence[Candidate],
+    clock: Clock,
+) -> dict[str, Any]:
+    """The JSON of ``nas search``."""
+    search_seconds = sum(c.seconds for c in candidates)
+    measured = replace(winner.predicted, flash_bytes=winner.measured.flash_bytes, sram_bytes=winner.measured.sram_bytes)
+    asked = plan_search(plan.options).budget  # without the bound that the time set
+    return {
+        "run": str(run.path),
+        "task": plan.task.name,
+        "space": plan.space.name,
+        "engine": plan.options.engine,
+        "seed": plan.options.seed,
+        "data": {**session.dataset.summary(), "notes": list(session.dataset.notes)},
+        "budget": asked.to_json(),
+        "winner": winner.to_json(),
+        "budget_used": asked.used(measured),
+        "search": {
+            "seconds": round(clock.elapsed(), 1),
+            "search_seconds": round(search_seconds, 1),
+            "tme": round((search_seconds + winner.train_seconds) / winner.train_seconds, 2),
+            "candidates": len(candidates),
+            "trained": len(candidates),
+            "winner_epochs": run.record()["winner_epochs"],
+        },
+        "parity": winner.parity,
+    }
+
+
+def _default_folder(plan: SearchPlan) -> Path:
+    stamp = datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    return Path("exported") / f"{plan.task.name}-{stamp}"
+
+
+def _first_record(plan: SearchPlan) -> dict[str, Any]:
+    """``run.json`` of a new run: all inputs and what they resolved to."""
+    return {
+        "schema": 1,
+        "nas": __version__,
+        "status": "created",
+        "request": plan.options.to_json(),
+        "budget": plan.budget.to_json(),
+        "space": {"name": plan.space.name, "file": plan.space.origin, "sha256": plan.space.sha256},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES},
+    }

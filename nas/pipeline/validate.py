@@ -1,0 +1,127 @@
+"""Run a ``.tflite`` on a task's evaluation files or test split and count what it gets right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import InputError, RunFolderError
+from nas.export.flatbuffer import input_detail
+from nas.harness.accuracy import Score, score
+from nas.harness.litert import LiteRtModel
+from nas.harness.tflm import TflmModel, measure_arena
+from nas.pipeline.reporter import Reporter
+from nas.search.run_folder import RunFolder
+from nas.tasks import Task, get_task, load_evaluation_folder
+from nas.tasks.base import InputQuantization
+
+Int8Array = np.ndarray[Any, np.dtype[np.int8]]
+EXACT_SAMPLES = 100  # compared bit by bit between TFLM and LiteRT's reference kernels
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledInputs:
+    """Samples (n, h, w, c) on the task's INT8 grid, their labels (n,), and what they are."""
+
+    name: str
+    inputs: Int8Array
+    labels: np.ndarray[Any, Any]
+
+
+def validate_model(what: Path, task_name: str, data: str | None, target: str, reporter: Reporter) -> dict[str, Any]:
+    """Accuracy of a model in TFLM and LiteRT, and the arena that it takes.
+
+    Args:
+        what: a run folder or a ``.tflite`` file.
+        data: a folder of the benchmark's evaluation files (``y_labels*.csv`` and ``.bin``), or a data set, of which the
+            test split is taken; ``None``: the data of the run.
+
+    Raises:
+        InputError: no such model, target or data.
+        ValidationError: a runtime refuses the model.
+    """
+    if target != "host":
+        raise InputError(
+            f"no target {target!r}: this version validates on host (TensorFlow Lite Micro on this machine)"
+        )
+    task = get_task(task_name)
+    path, data = _find_model(what, data)
+    model = path.read_bytes()
+    convert = _input_converter(model, task)
+    sets = _evaluation_sets(task, data, reporter)
+    litert, tflm = LiteRtModel(model), TflmModel(model)
+    results = []
+    for one in sets:
+        inputs = convert(one.inputs)
+        counted = score(tflm.run, inputs, one.labels)
+        fast = score(litert.run, inputs, one.labels)
+        results.append({"name": one.name, **_figures(counted), "litert_correct": fast.correct})
+        reporter.note(f"{one.name}: {counted.correct} of {counted.total} right in TFLM, {fast.correct} in LiteRT")
+    few = convert(sets[0].inputs[:EXACT_SAMPLES])
+    arena = measure_arena(model)
+    return {
+        "model": str(path),
+        "task": task.name,
+        "target": target,
+        "metric": task.metric,
+        **{key: results[0][key] for key in ("score", "correct", "total")},
+        "sets": results,
+        "bit_exact": bool(np.array_equal(tflm.run(few), LiteRtModel(model, kernels="reference").run(few))),
+        "flash_bytes": len(model),
+        "arena_bytes": arena.total_bytes,
+        "activation_bytes": arena.activation_bytes,
+    }
+
+
+def _find_model(what: Path, data: str | None) -> tuple[Path, str | None]:
+    if what.is_dir():
+        run = RunFolder.open(what)
+        path = run.winner / "model.tflite"
+        if not path.is_file():
+            raise RunFolderError(f"the run in {what} has no model yet: there is no {path}")
+        record = run.record()
+        return path, data or record.get("request", record).get("data")
+    if not what.is_file():
+        raise InputError(f"no model {what}: give a run folder or a .tflite file")
+    return what, data
+
+
+def _evaluation_sets(task: Task, data: str | None, reporter: Reporter) -> list[LabelledInputs]:
+    if data is not None and any(Path(data).glob("y_labels*.csv")):
+        return [LabelledInputs(s.name, s.inputs, s.labels) for s in load_evaluation_folder(Path(data), task)]
+    dataset = task.load(data, progress=reporter.progress)
+    for note in dataset.notes:
+        (reporter.warn if dataset.synthetic else reporter.note)(note)
+    grid = _grid(task)
+    inputs = grid.quantize(np.asarray(dataset.test.features))
+    return [LabelledInputs(f"{dataset.name} test", inputs, np.asarray(dataset.test.labels))]
+
+
+def _input_converter(model: bytes, task: Task) -> Any:
+    """INT8 on the task's grid -> INT8 on the model's: the same values where the two scales are equal.
+
+    Raises:
+        InputError: the model takes another number of values, or another type.
+    """
+    detail, grid = input_detail(model), _grid(task)
+    if detail.dtype != "int8" or np.prod(detail.shape) != np.prod(task.input_shape):
+        raise InputError(
+            f"the model takes {detail.dtype} {detail.shape}, the task {task.name} gives int8 {task.input_shape}"
+        )
+    if np.isclose(detail.scale, grid.scale, rtol=1e-6) and detail.zero_point == grid.zero_point:
+        return lambda inputs: inputs
+    own = InputQuantization(detail.scale, detail.zero_point)
+    return lambda inputs: own.quantize(grid.dequantize(inputs))
+
+
+def _grid(task: Task) -> InputQuantization:
+    if task.input_quantization is None:
+        raise InputError(f"the task {task.name} prescribes no input quantisation")
+    return task.input_quantization
+
+
+def _figures(counted: Score) -> dict[str, Any]:
+    return {"score": counted.accuracy, "correct": counted.correct, "total": counted.total}

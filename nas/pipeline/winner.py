@@ -1,0 +1,204 @@
+"""The end of every run: train a network fully, export it, run the file, and write down what was measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from nas.budget import Budget
+from nas.cost.model import Cost, cost
+from nas.cost.ops import ops
+from nas.errors import ValidationError
+from nas.export.c_source import write_c_source
+from nas.export.flatbuffer import output_detail
+from nas.export.onnx_export import export_onnx
+from nas.export.parity import check, compare, default_bounds
+from nas.export.slim import slim
+from nas.export.tflite import check_operators, convert_int8
+from nas.files import write_bytes, write_json
+from nas.harness.accuracy import Score, score
+from nas.harness.litert import LiteRtModel
+from nas.harness.onnx_runtime import run_onnx
+from nas.harness.tflm import TflmModel, measure_arena
+from nas.models.network import Network, build_network
+from nas.pipeline.session import Session
+from nas.space import Architecture
+from nas.training.loop import accuracy, predict
+
+CALIBRATION_SAMPLES = 200  # training clips; more changed no activation range by over a step on the shipped points
+PARITY_SAMPLES = 100  # validation clips; TFLM runs about 300 keyword clips a second
+
+Int8Array = np.ndarray[Any, np.dtype[np.int8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured on the exported file: its size and the arena that TFLM takes for it, in bytes."""
+
+    flash_bytes: int
+    sram_bytes: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """A trained and exported network with its proof."""
+
+    architecture: Architecture
+    predicted: Cost
+    measured: Measured
+    float_score: float
+    int8: Score
+    int8_tflm: Score
+    validation_score: float
+    metric: str
+    parity: dict[str, Any]
+    train_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``winner`` object of ``nas search --json``."""
+        return {
+            "arch": self.architecture.to_json(),
+            "summary": self.architecture.summary(),
+            "predicted": self.predicted.to_json(),
+            "measured": asdict(self.measured),
+            "metric": self.metric,
+            "float_score": self.float_score,
+            "int8_score": self.int8.accuracy,
+            "int8_correct": self.int8.correct,
+            "int8_total": self.int8.total,
+            "int8_score_tflm": self.int8_tflm.accuracy,
+            "float_validation_score": self.validation_score,
+            "train_seconds": round(self.train_seconds, 1),
+        }
+
+
+def make_winner(session: Session, architecture: Architecture, budget: Budget, epochs: int, folder: Path) -> Winner:
+    """Train, export and measure; every file of ``winner/`` is whole when it appears.
+
+    Raises:
+        ValidationError: the file does not fit the budget, or two runtimes disagree on its outputs. The files stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "arch.json", architecture.to_json())
+    write_json(folder / "cost.json", cost_record(architecture))
+    network, seconds = train_fully(session, architecture, epochs, folder)
+    session.reporter.note("exporting: torch, ONNX, TFLite, INT8")
+    model = export_network(session, network, architecture, folder)
+    session.reporter.note("measuring the INT8 file in TensorFlow Lite Micro and LiteRT")
+    arena = measure_arena(model)
+    measured = Measured(len(model), arena.total_bytes, arena.activation_bytes)
+    write_c_source(model, folder, arena_bytes=arena.total_bytes)
+    parity = measure_parity(session, network, model, folder / "model.onnx")
+    test = session.test()
+    inputs, labels = nhwc(test.inputs), test.labels.cpu().numpy()
+    winner = Winner(
+        architecture,
+        cost(architecture.graph),
+        measured,
+        accuracy(network, session.data, test),
+        score(LiteRtModel(model).run, inputs, labels),
+        score(TflmModel(model).run, inputs, labels),
+        session.validate(network),
+        session.task.metric,
+        parity,
+        seconds,
+    )
+    write_json(folder / "validation.json", {**winner.to_json(), "parity": parity, "data": session.dataset.summary()})
+    _require_fit(measured, budget, folder)
+    return winner
+
+
+def train_fully(session: Session, architecture: Architecture, epochs: int, folder: Path) -> tuple[Network, float]:
+    """Train for ``epochs``, or take the weights that an earlier try finished; returns the seconds of training too."""
+    weights, checkpoint = folder / "weights.safetensors", folder / "checkpoint.pt"
+    if weights.exists():
+        network = build_network(architecture.graph, session.seed)
+        network.load_state_dict(load_file(weights))
+        network.to(session.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network, sum(epoch["seconds"] for epoch in json.loads((folder / "training.json").read_text()))
+    network, history = session.train(architecture, epochs, "winner", checkpoint)
+    write_json(folder / "training.json", [asdict(epoch) for epoch in history])
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    partial = folder / ".weights.safetensors"
+    save_file(state, partial)
+    partial.replace(weights)
+    checkpoint.unlink(missing_ok=True)
+    return network, sum(epoch.seconds for epoch in history)
+
+
+def export_network(session: Session, network: Network, architecture: Architecture, folder: Path) -> bytes:
+    """Write ``model.onnx`` and the slimmed INT8 ``model.tflite``; returns the latter.
+
+    Ranges come from training clips as they are, without augmentation.
+    """
+    network.to("cpu")
+    onnx_path, raw = folder / "model.onnx", folder / ".model.raw.tflite"
+    export_onnx(network, architecture.input_shape, onnx_path)
+    grid = (session.quantization.scale, session.quantization.zero_point)
+    convert_int8(onnx_path, _calibration(session), raw, input_quantization=grid)
+    model = slim(raw.read_bytes())
+    check_operators(model, {op.kind.value for op in architecture.graph.ops})
+    write_bytes(folder / "model.tflite", model)
+    raw.unlink()
+    network.to(session.device)
+    return model
+
+
+def measure_parity(session: Session, network: Network, model: bytes, onnx_path: Path) -> dict[str, Any]:
+    """Outputs of torch, ONNX, LiteRT and TFLM on the same validation clips, compared and held against the bounds.
+
+    Raises:
+        ValidationError: a pair of runtimes disagrees beyond its bound.
+    """
+    inputs = session.data.validation.inputs[:PARITY_SAMPLES]
+    features = session.data.dequantize(inputs)
+    detail = output_detail(model)
+
+    def real(outputs: Int8Array) -> np.ndarray[Any, Any]:
+        return (outputs.astype(np.float64) - detail.zero_point) * detail.scale
+
+    outputs = {
+        "torch": predict(network, session.data, inputs).cpu().numpy(),
+        "onnx": run_onnx(onnx_path, features.cpu().numpy()),
+        "litert": real(LiteRtModel(model, kernels="reference").run(nhwc(inputs))),
+        "tflm": real(TflmModel(model).run(nhwc(inputs))),
+    }
+    report = compare(outputs, "torch")
+    check(report, default_bounds(outputs, detail.scale))
+    return report.to_dict()
+
+
+def cost_record(architecture: Architecture) -> dict[str, Any]:
+    """The predicted costs as ``cost.json`` keeps them."""
+    graph = architecture.graph
+    found = cost(graph)
+    return {**found.to_json(), "macs": ops(graph) // 2, "params": graph.parameters}
+
+
+def nhwc(inputs: torch.Tensor) -> Int8Array:
+    """INT8 (n, c, h, w) on any device -> (n, h, w, c) as TFLite takes it."""
+    return np.ascontiguousarray(inputs.cpu().numpy().transpose(0, 2, 3, 1))
+
+
+def _calibration(session: Session) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Clean training clips (n, h, w, c) spread evenly over the split, on the grid of the input."""
+    rows = torch.linspace(0, session.clips - 1, min(CALIBRATION_SAMPLES, session.clips)).long()
+    features = session.data.dequantize(session.data.train_inputs[0, rows.to(session.device)])
+    return np.ascontiguousarray(features.cpu().numpy().transpose(0, 2, 3, 1))
+
+
+def _require_fit(measured: Measured, budget: Budget, folder: Path) -> None:
+    found = {"flash_bytes": measured.flash_bytes, "sram_bytes": measured.sram_bytes}
+    bounds = budget.bounds()
+    over = [
+        f"{name} {found[name]:,} of {bounds[name]:,}" for name in found if name in bounds and found[name] > bounds[name]
+    ]
+    if over:
+        raise ValidationError(f"the exported network exceeds its budget: {', '.join(over)}; the files are in {folder}")

@@ -1,0 +1,117 @@
+"""The run folder: everything that a search was asked, found and produced; a killed run goes on from it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.errors import RunFolderError
+from nas.files import write_json
+from nas.search.base import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """``run.json`` (inputs, versions, status), ``candidates.jsonl`` (append-only) and ``winner/``."""
+
+    path: Path
+
+    @property
+    def record_file(self) -> Path:
+        """All inputs of the run, what they resolved to, and its status."""
+        return self.path / "run.json"
+
+    @property
+    def winner(self) -> Path:
+        """Folder of the trained and exported network."""
+        return self.path / "winner"
+
+    @classmethod
+    def create(cls, path: Path, record: dict[str, Any]) -> RunFolder:
+        """Make a new folder and write its record.
+
+        Raises:
+            RunFolderError: the place cannot be written, or holds a run already.
+        """
+        run = cls(path)
+        if run.record_file.exists():
+            raise RunFolderError(f"{path} holds a run already: go on with --resume {path}, or give another --out")
+        try:
+            run.winner.mkdir(parents=True, exist_ok=True)
+            write_json(run.record_file, record)
+        except OSError as cause:
+            raise RunFolderError(f"cannot write the run folder {path}: {cause.strerror}; give another --out") from cause
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """A folder that is there.
+
+        Raises:
+            RunFolderError: there is no run in it.
+        """
+        run = cls(path)
+        if not run.record_file.is_file():
+            raise RunFolderError(f"no run in {path}: there is no {run.record_file}")
+        return run
+
+    def record(self) -> dict[str, Any]:
+        """What ``run.json`` says.
+
+        Raises:
+            RunFolderError: it was edited into something else.
+        """
+        try:
+            record = json.loads(self.record_file.read_text())
+            if record["schema"] != 1:
+                raise RunFolderError(
+                    f"{self.record_file}: schema {record['schema']!r} is not known; this version reads 1"
+                )
+        except (ValueError, KeyError, TypeError) as cause:
+            raise RunFolderError(f"{self.record_file}: not a run record: {cause}") from cause
+        return dict(record)
+
+    def update(self, **changes: Any) -> None:
+        """Change top-level keys of the record."""
+        write_json(self.record_file, {**self.record(), **changes})
+
+    def candidates(self) -> list[Candidate]:
+        """Every finished candidate. A line that was cut short by a kill is dropped from the file."""
+        file = self.path / "candidates.jsonl"
+        if not file.exists():
+            return []
+        content = file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            os.truncate(file, len(whole))
+        try:
+            return [Candidate.from_json(json.loads(line)) for line in whole.splitlines()]
+        except (ValueError, KeyError, TypeError) as cause:
+            raise RunFolderError(f"{file}: not a list of candidates: {cause}") from cause
+
+    def append(self, candidate: Candidate) -> None:
+        """Add one candidate; it is on the disk when this returns."""
+        with (self.path / "candidates.jsonl").open("ab") as file:
+            file.write(json.dumps(candidate.to_json()).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; the lock ends with the process, however it ends.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as cause:
+                raise RunFolderError(f"another process works in {self.path}; wait for it or stop it") from cause
+            yield

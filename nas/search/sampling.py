@@ -1,0 +1,41 @@
+"""Random points of a space that fit a budget, found in bounded time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+
+from nas.budget import Budget
+from nas.space import Architecture, SearchSpace
+
+MAX_TRIES = 200  # rejections before the last draw is shrunk; about 20 ms of cost evaluations
+
+
+def sample_feasible(
+    space: SearchSpace, budget: Budget, rng: random.Random, known: Collection[Architecture] = ()
+) -> Architecture | None:
+    """A point that fits and is not in ``known``; ``None`` when none was found.
+
+    Draws until one fits: uniform over the feasible points, each weighted as ``SearchSpace.sample`` does. Where fewer
+    than about one draw in ``MAX_TRIES`` fits, draws are shrunk by random steps until they do, which favours points
+    at the edge of the budget.
+    """
+    for _ in range(MAX_TRIES):
+        point = space.sample(rng)
+        if budget.admits(point) and point not in known:
+            return point
+    for _ in range(MAX_TRIES):
+        point = shrink(space, budget, space.sample(rng), rng)
+        if point not in known:
+            return point
+    return None
+
+
+def shrink(space: SearchSpace, budget: Budget, point: Architecture, rng: random.Random) -> Architecture:
+    """Take random decisions of a point one option down until it fits; the smallest point of the space must fit."""
+    while not budget.admits(point):
+        taken = space.choices(point)
+        decision = rng.choice([name for name, option in taken.items() if option > 0])
+        # half of the way down at most, so that wide ranges need few steps
+        point = space.architecture({**taken, decision: rng.randrange(taken[decision] // 2, taken[decision])})
+    return point

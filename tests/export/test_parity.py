@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nas.errors import InputError, ValidationError
+from nas.export.parity import Bound, check, compare, default_bounds
+
+TORCH = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.4], [0.3, 0.7]])
+LSB = 1 / 256
+
+
+def test_figures_of_a_pair() -> None:
+    other = TORCH.copy()
+    other[2] = [0.4, 0.5]
+    pair = compare({"tflm": other, "torch": TORCH}, "torch").pair("torch", "tflm")
+    assert (pair.first, pair.second) == ("torch", "tflm")
+    assert pair.max_abs == pytest.approx(0.1)
+    assert pair.argmax_agreement == 0.75
+    assert pair.identical == 0.75
+    assert pair.sqnr_db == pytest.approx(10 * np.log10(np.sum(TORCH**2) / 0.02))
+
+
+def test_all_pairs_are_compared_and_serialise() -> None:
+    report = compare(dict.fromkeys(("torch", "onnx", "litert", "tflm"), TORCH), "torch")
+    figures = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert len(figures["pairs"]) == 6
+    assert figures["pairs"]["torch/onnx"] == {
+        "max_abs": 0.0,
+        "argmax_agreement": 1.0,
+        "identical": 1.0,
+        "sqnr_db": None,
+    }
+    check(report, default_bounds({"torch", "onnx", "litert", "tflm"}, LSB))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "outputs", "message"),
+    [
+        ("onnx", TORCH + 2e-4, "torch and onnx differ by up to 0.0002, allowed 0.0001"),
+        ("tflm", 1 - TORCH, "torch and tflm choose the same class for 0.0%, required 90.0%"),
+        ("tflm", np.full_like(TORCH, np.nan), "torch and tflm choose the same class"),
+    ],
+)
+def test_a_broken_bound_is_told(runtime: str, outputs: np.ndarray, message: str) -> None:
+    report = compare({"torch": TORCH, runtime: outputs}, "torch")
+    with pytest.raises(ValidationError, match=message):
+        check(report, default_bounds({"torch", runtime}, LSB))
+
+
+def test_nan_breaks_a_bound_on_differences() -> None:
+    report = compare({"torch": TORCH, "onnx": np.full_like(TORCH, np.nan)}, "torch")
+    with pytest.raises(ValidationError, match="differ by up to nan"):
+        check(report, [Bound("torch", "onnx", max_abs=1.0)])
+
+
+def test_a_bound_on_runtimes_that_did_not_run_is_an_error() -> None:
+    report = compare({"torch": TORCH, "onnx": TORCH}, "torch")
+    with pytest.raises(InputError, match="no outputs of litert and tflm"):
+        check(report, [Bound("litert", "tflm")])
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"onnx": TORCH},
+        {"torch": TORCH},
+        {"torch": TORCH, "onnx": TORCH[:2]},
+        {"torch": TORCH[:0], "onnx": TORCH[:0]},
+    ],
+)
+def test_outputs_must_match(outputs: dict[str, np.ndarray]) -> None:
+    with pytest.raises(InputError):
+        compare(outputs, "torch")

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.errors import DataError
+from nas.tasks.waveform import one_second, random_windows, read_wav, vary
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate": 8000}, r"found 8000 Hz and 1 channel\(s\), expected 16000 Hz mono; convert with: sox"),
+        ({"channels": 2}, r"found 16000 Hz and 2 channel"),
+        ({"seconds": 0}, r"holds no samples"),
+    ],
+)
+def test_unfit_file(
+    tmp_path: Path, write_wav: Callable[..., None], options: dict[str, int], message: str
+) -> None:
+    path = tmp_path / "clip.wav"
+    write_wav(path, **options)
+    with pytest.raises(DataError, match=message) as caught:
+        read_wav(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_corrupt_file(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    path.write_bytes(b"RIFF no wave at all")
+    with pytest.raises(DataError, match=r"clip.wav: not a readable wav file"):
+        read_wav(path)
+
+
+def test_clips_are_fitted_to_a_second() -> None:
+    short, long = np.array([1, 2], np.int16), np.arange(20_000, dtype=np.int16)
+    fitted = one_second([short, long])
+    assert fitted.shape == (2, 16_000)
+    assert fitted[0].tolist()[:3] == [1, 2, 0]
+    np.testing.assert_array_equal(fitted[1], long[:16_000])
+
+
+def test_vary_shifts_by_at_most_100_ms() -> None:
+    audio = np.zeros((400, 16_000), np.float32)
+    audio[:, 8000] = 1
+    positions = vary(audio, [], np.random.default_rng(0)).argmax(axis=1) - 8000
+    assert -1600 <= positions.min() < -1400
+    assert 1400 < positions.max() <= 1600
+
+
+def test_vary_mixes_noise_into_four_of_five_clips() -> None:
+    silence, noise = np.zeros((2000, 16_000), np.float32), [np.ones(16_000, np.float32)]
+    volume = vary(silence, noise, np.random.default_rng(0)).max(axis=1)
+    assert 0.77 < (volume > 0).mean() < 0.83
+    assert 0.09 < volume.max() <= 0.1
+
+
+def test_windows_lie_within_one_recording() -> None:
+    recordings = [np.full(16_000 + extra, index, np.float32) for index, extra in enumerate((0, 3, 50))]
+    windows = random_windows(recordings, 500, np.random.default_rng(0))
+    assert (windows == windows[:, :1]).all()
+    assert set(windows[:, 0]) == {0, 1, 2}
