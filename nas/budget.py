@@ -43,7 +43,7 @@ class McuSpec(Table):
     clock_hz: Annotated[int, Field(ge=1)]
     source: str
     memory: MemorySpec
-    latency: dict[str, LatencySpec] = {}
+    latency: dict[str, LatencySpec] = Field(default={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,8 @@ def require_reachable(space: SearchSpace, budget: Budget) -> None:
         needs = ", ".join(f"{_flag(name)} {_show(name, value)}" for name, value in broken.items())
         nearest = " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in broken.items())
         raise InfeasibleError(
-            f"budget infeasible: {asked}, but the smallest network of {space.name} ({smallest.summary()}) needs {needs}\n"
+            f"budget infeasible: {asked}, but the smallest network of {space.name} ({smallest.summary()}) "
+            f"needs {needs}\n"
             f"nearest feasible budget: {nearest}"
         )
 

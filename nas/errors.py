@@ -8,7 +8,7 @@
     │   └── RunFolderError        2  a run folder that cannot be written, read or resumed
     ├── InfeasibleError           3  no network of the space fits the budget
     ├── ValidationError           4  the exported file does not fit, or outputs disagree
-    └── Interrupted             130  stopped by the user; the run can be resumed
+    └── InterruptedRunError     130  stopped by the user; the run can be resumed
 
 A message is one or two lines: what was asked, what was found, where, and the nearest thing that works.
 """
@@ -62,7 +62,7 @@ class ValidationError(NasError):
     exit_code = 4
 
 
-class Interrupted(NasError):
+class InterruptedRunError(NasError):
     """The user stopped the work; what was finished is kept."""
 
     exit_code = 130

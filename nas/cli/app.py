@@ -17,13 +17,16 @@ from nas.cli.validate import validate
 from nas.errors import NasError
 
 EPILOG = (
-    "Examples:  nas search --task kws --flash 256KB      nas search --task kws --mcu stm32f446re --data speech_commands/      "
-    "nas search --resume exported/kws-20261122-101500      nas validate model.tflite --task kws --data kws01/"
+    "Examples:\n\n"
+    "nas search --task kws --flash 256KB\n\n"
+    "nas search --task kws --mcu stm32f446re --time 45m --data speech_commands/\n\n"
+    "nas search --resume exported/kws-20261122-101500\n\n"
+    "nas validate model.tflite --task kws --data kws01/"
 )
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Find INT8 networks that provably fit a microcontroller. Sizes: 1 KB = 1,024 bytes. Ops: 2 per multiply-accumulate.",
+    help="INT8 networks that provably fit a microcontroller. 1 KB is 1,024 bytes, 1 op half a multiply-accumulate.",
     epilog=EPILOG,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,7 +60,7 @@ def main() -> None:
         _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:
         _fail(
-            f"a bug in nas: {type(error).__name__}: {error}\nplease report it with the output of the same command after nas --debug",
+            f"a bug in nas: {type(error).__name__}: {error}\nplease report it with what nas --debug prints",
             1,
         )
 

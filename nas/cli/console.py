@@ -19,10 +19,10 @@ from rich.progress import (
 )
 
 from nas.pipeline.reporter import Reporter
-from nas.units import format_bytes, format_ops, format_seconds
+from nas.units import format_ops, format_seconds
 
 if TYPE_CHECKING:
-    from nas.search.base import Candidate
+    from nas.engines.base import Candidate
     from nas.training.loop import Epoch
 
 LOG_SECONDS = 10.0  # at most one line of progress in this time where there is no terminal
@@ -36,9 +36,15 @@ class ConsoleReporter(Reporter):
     def __init__(self) -> None:
         self._live = err.is_terminal
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-            console=err, transient=True, disable=not self._live,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+            disable=not self._live,
+        )
         self._stage: tuple[str, TaskID] | None = None
         self._last_line = 0.0
 
@@ -101,8 +107,3 @@ class ConsoleReporter(Reporter):
         if done == total:
             self._bars.remove_task(self._stage[1])
             self._stage = None
-
-
-def size(count: int | None) -> str:
-    """Bytes for a table cell."""
-    return "-" if count is None else format_bytes(count)

@@ -23,7 +23,7 @@ class Buffer:
 
 
 def activation_buffers(graph: Graph) -> list[Buffer]:
-    """Lifetimes as TFLM's allocation info builder gives them: the input lives from scope 0, operator i is scope i + 1."""
+    """Lifetimes as TFLM's allocation info gives them: the input lives from scope 0, operator i is scope i + 1."""
     first, last = {0: 0}, {0: 0}
     for scope, op in enumerate(graph.ops, 1):
         first[op.output] = last[op.output] = scope

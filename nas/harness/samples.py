@@ -25,8 +25,7 @@ def as_batch(inputs: Int8Array, input_shape: tuple[int, ...]) -> Int8Array:
     values = math.prod(input_shape[1:])
     if inputs.dtype != np.int8 or not inputs.size or math.prod(inputs.shape[1:]) != values:
         raise InputError(
-            f"the model takes int8 (n, {values}) or (n, {_sizes(input_shape)}), "
-            f"got {inputs.dtype} {inputs.shape}"
+            f"the model takes int8 (n, {values}) or (n, {_sizes(input_shape)}), got {inputs.dtype} {inputs.shape}"
         )
     return np.ascontiguousarray(inputs).reshape(-1, *input_shape[1:])
 

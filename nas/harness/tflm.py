@@ -99,8 +99,7 @@ def measure_arena(model: bytes) -> ArenaReport:
 
 
 def ample_arena_bytes(model: bytes) -> int:
-    """Bound the arena from above: all activations at once, ample kernel state; untouched memory costs
-    nothing.
+    """Bound the arena from above: all activations at once, ample kernel state (untouched memory is free).
 
     The wheel's own default, ten times the file, is too small for a small network with large activations.
     """
@@ -119,10 +118,6 @@ def _allocated(text: str, part: str) -> int:
 
 
 def _refusal(words: str) -> str:
-    lines = [
-        line.strip()
-        for line in words.splitlines()
-        if line.strip() and not line.startswith(("Traceback", "  "))
-    ]
+    lines = [line.strip() for line in words.splitlines() if line.strip() and not line.startswith(("Traceback", "  "))]
     said = "; ".join(lines[-MESSAGE_LINES:]) or "it died without a word"
     return f"TensorFlow Lite Micro refuses the model: {said}"

@@ -89,7 +89,7 @@ class Network(nn.Module):
 
 
 def build_network(graph: Graph, seed: int) -> Network:
-    """A freshly initialised network; the same seed gives the same weights, and torch's global generator stays as it was."""
+    """A fresh network; the same seed gives the same weights, and torch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(graph)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nas.search.base import Candidate
+    from nas.engines.base import Candidate
     from nas.training.loop import Epoch
 
 

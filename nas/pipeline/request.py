@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.budget import Budget, make_budget, require_reachable
+from nas.engines import get_engine
 from nas.errors import InputError, RunFolderError
-from nas.search import get_engine
 from nas.space import SearchSpace, load_space
 from nas.tasks import Task, get_task
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds

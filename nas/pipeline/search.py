@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from nas import __version__
-from nas.errors import InfeasibleError, InputError, Interrupted, RunFolderError
+from nas.engines import Candidate, SearchRequest, best, get_engine
+from nas.engines.run_folder import RunFolder
+from nas.engines.sampling import sample_feasible
+from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
 from nas.files import write_json
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import BUILTIN_SECONDS, DEFAULT_SECONDS, SearchOptions, SearchPlan, plan_search
 from nas.pipeline.session import Session, open_session
 from nas.pipeline.winner import Winner, make_winner
-from nas.search import Candidate, SearchRequest, best, get_engine
-from nas.search.run_folder import RunFolder
-from nas.search.sampling import sample_feasible
 
 EXPORT_SECONDS = 60.0  # export, TFLM and accuracy: 25 to 50 s measured on 2 cores
 TRAINING_SHARE = 0.45  # of the time for the winner's full training; the rest goes to the search
@@ -71,7 +71,7 @@ def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> Sear
     Raises:
         DataError, RunFolderError: the data set or the folder cannot be used.
         ValidationError: the winner's file does not fit, or its outputs are not the network's.
-        Interrupted: Ctrl-C; everything finished is kept.
+        InterruptedRunError: Ctrl-C; everything finished is kept.
     """
     run = RunFolder.create(out or _default_folder(plan), _first_record(plan))
     with run.locked():
@@ -100,7 +100,7 @@ def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchRe
         return _search(run, plan, reporter)
     except KeyboardInterrupt as cause:
         run.update(status="interrupted")
-        raise Interrupted(f"interrupted; go on with: nas search --resume {run.path}") from cause
+        raise InterruptedRunError(f"interrupted; go on with: nas search --resume {run.path}") from cause
 
 
 def _search(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:

@@ -10,12 +10,12 @@ from typing import Any
 
 from nas import __version__
 from nas.budget import Budget
+from nas.engines.run_folder import RunFolder
 from nas.errors import InputError
 from nas.files import write_json
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.session import open_session
 from nas.pipeline.winner import make_winner
-from nas.search.run_folder import RunFolder
 from nas.space import Architecture, load_space
 from nas.tasks import get_task
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.export.flatbuffer import input_detail
 from nas.harness.accuracy import Score, score
 from nas.harness.litert import LiteRtModel
 from nas.harness.tflm import TflmModel, measure_arena
 from nas.pipeline.reporter import Reporter
-from nas.search.run_folder import RunFolder
 from nas.tasks import Task, get_task, load_evaluation_folder
 from nas.tasks.base import InputQuantization
 

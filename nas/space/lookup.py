@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def list_files(kind: str) -> dict[str, Path]:
-    """Name -> path of every file of a kind (``search_spaces`` or ``constraints``); the user's hide the packaged ones."""
+    """Name -> path of every ``search_spaces`` or ``constraints`` file; the user's hide the packaged ones."""
     packaged = PACKAGE / "_data" / kind  # in the wheel
     checkout = PACKAGE.parent / kind  # in a checkout, also an editable install
     folders = [packaged if packaged.is_dir() else checkout, Path(kind)]

@@ -55,7 +55,7 @@ class SearchSpace:
         )
 
     def architecture(self, choices: Choices) -> Architecture:
-        """The network of one option per decision; decisions of skipped blocks, and those with one option, may be left out.
+        """The network of one option per decision; a decision that is left out takes its first option.
 
         Example:
             ``space.architecture({"stem.1.width": 15, "blocks.depth": 3, ...})``
@@ -95,7 +95,7 @@ class SearchSpace:
         return self.architecture({d.name: rng.randrange(len(d.options)) for d in self.decisions})
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every network that is one option of one decision away; a block that appears takes the one before it as model."""
+        """Every network one option of one decision away; a block that appears copies the one before it."""
         taken = self.choices(architecture)
         for decision in self.decisions:
             if decision.name not in taken:

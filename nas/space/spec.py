@@ -140,13 +140,14 @@ def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, s
     error = cause.errors(include_url=False)[0]
     table = ""
     value: Any = data
+    part: Any
     for part in error["loc"]:
         if isinstance(part, int):
             named = value[part].get("name") if isinstance(value, list) and isinstance(value[part], dict) else None
             table += f"[{named or part + 1}]"
         else:
             table += f".{part}" if table else part
-        value = value[part] if isinstance(value, list | dict) and _has(value, part) else {}
+        value = value[part] if _has(value, part) else {}
     problem = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         problem = "unknown key" + _nearest(cause.title, error["loc"])
@@ -158,7 +159,7 @@ def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, s
 
 
 def _has(value: Any, part: Any) -> bool:
-    return part in value if isinstance(value, dict) else isinstance(part, int) and part < len(value)
+    return part in value if isinstance(value, dict) else isinstance(value, list) and part < len(value)
 
 
 def _nearest(title: str, loc: tuple[int | str, ...]) -> str:

@@ -85,7 +85,7 @@ def _train_epoch(
     device = data.train_inputs.device
     order = torch.randperm(clips, generator=generator, device=device)
     variant = torch.randint(variants, (clips,), generator=generator, device=device)
-    batches = list(order.split(recipe.batch_size))
+    batches = list(torch.split(order, recipe.batch_size))
     total = torch.zeros((), device=device)
     for step, rows in enumerate(batches):
         _set_learning_rate(optimizer, recipe, (number + step / len(batches)) / recipe.epochs)
@@ -102,7 +102,7 @@ def _train_epoch(
 def predict(network: Network, data: TrainingData, inputs: Tensor, batch_size: int = 500) -> Tensor:
     """Class probabilities (n, classes) of INT8 inputs (n, c, h, w) in float arithmetic."""
     network.eval()
-    return torch.cat([network(data.dequantize(batch)) for batch in inputs.split(batch_size)])
+    return torch.cat([network(data.dequantize(batch)) for batch in torch.split(inputs, batch_size)])
 
 
 def accuracy(network: Network, data: TrainingData, split: LabelledTensors) -> float:

@@ -21,9 +21,7 @@ def test_constants_and_activations_are_told_apart(model: bytes) -> None:
     assert [tensor.index for tensor in found] == list(range(len(found)))
     assert {tensor.dtype for tensor in found if tensor.data_bytes} == {"int8", "int32"}
     weights = [tensor for tensor in found if tensor.shape == (8, 10, 4, 1)]
-    assert [(tensor.elements, tensor.data_bytes, len(tensor.zero_points)) for tensor in weights] == [
-        (320, 320, 8)
-    ]
+    assert [(tensor.elements, tensor.data_bytes, len(tensor.zero_points)) for tensor in weights] == [(320, 320, 8)]
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a, not a model", b"\0\0\0\0TFL3"])
@@ -38,9 +36,7 @@ def test_a_truncated_file_is_refused(model: bytes) -> None:
 
 
 def test_importing_the_room_loads_no_framework() -> None:
-    modules = (
-        "nas.export.flatbuffer, nas.export.slim, nas.export.tflite, nas.export.onnx_export, nas.harness.tflm"
-    )
+    modules = "nas.export.flatbuffer, nas.export.slim, nas.export.tflite, nas.export.onnx_export, nas.harness.tflm"
     heavy = "{'torch', 'tensorflow', 'onnx', 'onnx2tf', 'ai_edge_litert', 'tflite_micro'}"
     code = f"import sys, nas.harness.litert, {modules}; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

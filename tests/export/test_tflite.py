@@ -52,9 +52,7 @@ def test_conversion_is_reproducible_and_silent(
     assert capfd.readouterr() == ("", "")
 
 
-def test_failed_conversion_shows_the_last_words_of_the_worker(
-    calibration: np.ndarray, tmp_path: Path
-) -> None:
+def test_failed_conversion_shows_the_last_words_of_the_worker(calibration: np.ndarray, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
     with pytest.raises(NasError, match=r"conversion of .*broken.onnx failed(.|\n)*Error"):

@@ -23,15 +23,11 @@ def test_each_sample_needs_a_label(samples: int, labels: int) -> None:
         score(lambda inputs: OUTPUTS, OUTPUTS[:samples], np.zeros(labels, int))
 
 
-def test_benchmark_score_in_litert(
-    keyword_model: bytes, keyword_samples: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_benchmark_score_in_litert(keyword_model: bytes, keyword_samples: tuple[np.ndarray, np.ndarray]) -> None:
     assert score(LiteRtModel(keyword_model).run, *keyword_samples) == Score(902, 1000)
 
 
-def test_benchmark_score_in_tflm(
-    keyword_model: bytes, keyword_samples: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_benchmark_score_in_tflm(keyword_model: bytes, keyword_samples: tuple[np.ndarray, np.ndarray]) -> None:
     """One fewer than with XNNPACK, which rounds otherwise; TensorFlow's reference kernels give 901 as
     well."""
     assert score(TflmModel(keyword_model).run, *keyword_samples) == Score(901, 1000)

@@ -48,9 +48,7 @@ def test_other_samples_are_refused(loader: Loader, model: bytes, bad: np.ndarray
 
 
 @every_runtime
-def test_an_operator_without_kernel_is_told(
-    loader: Loader, model: bytes, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_operator_without_kernel_is_told(loader: Loader, model: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     tree = load(model)
     tree.operatorCodes[0].builtinCode = tree.operatorCodes[0].deprecatedBuiltinCode = 32  # CUSTOM
     tree.operatorCodes[0].customCode = b"nowhere"

@@ -28,9 +28,7 @@ def load(folder: Path, tmp_path: Path) -> Callable[[], tuple[DataSet, list[str]]
     return load_folder
 
 
-def test_entry_holds_the_features_of_the_clips(
-    load: Callable[..., tuple[DataSet, list[str]]], folder: Path
-) -> None:
+def test_entry_holds_the_features_of_the_clips(load: Callable[..., tuple[DataSet, list[str]]], folder: Path) -> None:
     data, _ = load()
     clip = one_second([read_wav(folder / "bed" / "3_nohash_0.wav")])  # first by name
     np.testing.assert_allclose(data.validation.features[0], mfcc(normalize(clip))[0], atol=1e-4)
@@ -70,9 +68,7 @@ def test_fingerprint_does_not_depend_on_file_times(
     np.testing.assert_array_equal(before.train.features, after.train.features)
 
 
-def test_failure_leaves_no_entry(
-    load: Callable[..., tuple[DataSet, list[str]]], folder: Path, tmp_path: Path
-) -> None:
+def test_failure_leaves_no_entry(load: Callable[..., tuple[DataSet, list[str]]], folder: Path, tmp_path: Path) -> None:
     (folder / "yes" / "0_nohash_0.wav").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"0_nohash_0\.wav"):
         load()

@@ -36,9 +36,7 @@ def test_import_is_light() -> None:
     heavy = ["torch", "soundfile", "espeakng_loader", "tensorflow"]
     code = f"import sys, nas.tasks; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or None)"
     root = Path(__file__).resolve().parents[2]
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 

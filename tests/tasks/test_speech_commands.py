@@ -79,9 +79,7 @@ def test_own_silence_clips_replace_windows(folder: Path, write_wav: Callable[...
             with (folder / file).open("a") as lines:
                 lines.write(f"_silence_/{name}.wav\n")
     audio = read_audio(take_inventory(folder))
-    assert [
-        int((clips.labels == SILENCE).sum()) for clips in (audio.train, audio.validation, audio.test)
-    ] == [1] * 3
+    assert [int((clips.labels == SILENCE).sum()) for clips in (audio.train, audio.validation, audio.test)] == [1] * 3
     assert audio.notes == ()
     assert [len(noise) for noise in audio.noise] == [
         80_000,

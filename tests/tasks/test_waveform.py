@@ -18,9 +18,7 @@ from nas.tasks.waveform import one_second, random_windows, read_wav, vary
         ({"seconds": 0}, r"holds no samples"),
     ],
 )
-def test_unfit_file(
-    tmp_path: Path, write_wav: Callable[..., None], options: dict[str, int], message: str
-) -> None:
+def test_unfit_file(tmp_path: Path, write_wav: Callable[..., None], options: dict[str, int], message: str) -> None:
     path = tmp_path / "clip.wav"
     write_wav(path, **options)
     with pytest.raises(DataError, match=message) as caught:

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nas.search.base import Candidate, SearchRequest, propose_and_evaluate
-from nas.search.random_engine import propose_random
-from nas.search.sampling import shrink
+from nas.engines.base import Candidate, SearchRequest, propose_and_evaluate
+from nas.engines.random_engine import propose_random
+from nas.engines.sampling import shrink
 from nas.space import Architecture, SearchSpace
 
 if TYPE_CHECKING:

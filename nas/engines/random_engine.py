@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from nas.search.base import Candidate, SearchRequest, propose_and_evaluate
-from nas.search.sampling import sample_feasible
+from nas.engines.base import Candidate, SearchRequest, propose_and_evaluate
+from nas.engines.sampling import sample_feasible
 from nas.space import Architecture
 
 

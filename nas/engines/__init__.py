@@ -1,11 +1,11 @@
-"""Search engines behind one interface, and the run folder."""
+"""Search engines behind one interface, and the run folder of a search."""
 
 from __future__ import annotations
 
+from nas.engines.base import Candidate, Engine, SearchRequest, best
+from nas.engines.random_engine import search_random
+from nas.engines.tpe import search_tpe
 from nas.errors import InputError
-from nas.search.base import Candidate, Engine, SearchRequest, best
-from nas.search.random_engine import search_random
-from nas.search.tpe import search_tpe
 
 ENGINES: dict[str, Engine] = {"tpe": search_tpe, "random": search_random}
 

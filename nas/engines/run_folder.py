@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.engines.base import Candidate
 from nas.errors import RunFolderError
 from nas.files import write_json
-from nas.search.base import Candidate
 
 
 @dataclass(frozen=True, slots=True)
