@@ -10,11 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from nas.errors import InputError
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of ``path`` when the block ends well, and vanishes when it does not."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    """A binary file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        InputError: the folder is missing or cannot be written.
+    """
+    try:
+        file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
+    except OSError as cause:
+        raise InputError(f"cannot write {path}: {cause.strerror}") from cause
+    with file:
         try:
             yield file
             file.flush()

@@ -30,5 +30,6 @@ def validate(
         typer.echo(json.dumps(result))
         return
     for one in result["sets"]:
-        typer.echo(f"{one['name']}: {one['correct']} of {one['total']} ({one['score']:.2%})")
+        counts = f"{one['correct']} of {one['total']} ({one['score']:.2%}) in LiteRT, {one['tflm_correct']} in TFLM"
+        typer.echo(f"{one['name']}: {counts}")
     typer.echo(f"arena {result['arena_bytes']:,} B, file {result['flash_bytes']:,} B")

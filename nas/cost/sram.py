@@ -7,9 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.space.graph import Graph
+from nas.space.graph import Graph, OpKind
 
 ALIGNMENT = 16  # MicroArenaBufferAlignment() in TFLM
+
+# Sizes on a 64-bit host, in bytes; pointers are half as long on a microcontroller, so that it needs less.
+INTERPRETER = 488  # allocators, allocation info and the graph's own structures
+TENSOR = 24  # TfLiteEvalTensor, one for each tensor, constants too
+NODE = 64  # NodeAndRegistration
+PARAMETERS = {  # (size, alignment) of an operator's builtin parameters
+    OpKind.CONV_2D: (28, 4),
+    OpKind.DEPTHWISE_CONV_2D: (28, 4),
+    OpKind.AVERAGE_POOL_2D: (40, 4),
+    OpKind.FULLY_CONNECTED: (32, 8),
+    OpKind.SOFTMAX: (4, 4),
+}
+KERNEL_STATE = {  # what a kernel's Init asks for
+    OpKind.CONV_2D: 80,
+    OpKind.DEPTHWISE_CONV_2D: 80,
+    OpKind.AVERAGE_POOL_2D: 32,
+    OpKind.FULLY_CONNECTED: 72,
+    OpKind.SOFTMAX: 80,
+}
+INPUT_OR_OUTPUT = [(8, 16), (64, 8), (24, 8), (8, 4)]  # pointer, TfLiteTensor, its quantisation, zero point
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +50,7 @@ def activation_buffers(graph: Graph) -> list[Buffer]:
         for tensor in op.inputs:
             last[tensor] = scope
     last[graph.ops[-1].output] = len(graph.ops)
-    return [Buffer(t, _aligned(graph.tensor_bytes(t)), first[t], last[t]) for t in range(len(graph.shapes))]
+    return [Buffer(t, _up(graph.tensor_bytes(t), ALIGNMENT), first[t], last[t]) for t in range(len(graph.shapes))]
 
 
 def greedy_plan(buffers: list[Buffer]) -> dict[int, int]:
@@ -56,14 +76,30 @@ def activation_bytes(graph: Graph) -> int:
     return max(plan[buffer.tensor] + buffer.size_bytes for buffer in buffers)
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
 
 
 def persistent_bytes(graph: Graph) -> int:
-    """Bytes of the buffers that TFLM keeps for the whole life of the interpreter (x86-64)."""
-    channels = sum(op.bias_count for op in graph.ops)
-    return 8 * channels + 197 * len(graph.ops) + 1210
+    """Bytes of the buffers that TFLM keeps for the whole life of the interpreter, on a 64-bit host.
+
+    The sum of its persistent allocations in their order, each aligned as TFLM asks; found by tracing
+    ``AllocatePersistentBuffer`` in the ``tflite-micro`` wheel. Widths cost SRAM even where activations do not grow:
+    8 bytes for each output channel of a convolution.
+    """
+    tensors = len(graph.shapes) + 2 * sum(1 for op in graph.ops if op.weight_shape)
+    used = INTERPRETER + TENSOR * tensors + NODE * len(graph.ops)
+    for op in graph.ops:
+        size, alignment = PARAMETERS[op.kind]
+        used = _up(used + size, alignment)
+    for op in graph.ops:
+        used = _up(used + KERNEL_STATE[op.kind], ALIGNMENT)
+    for op in graph.ops:
+        if op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D):
+            used = _up(_up(used + 4 * op.bias_count, ALIGNMENT) + 4 * op.bias_count, ALIGNMENT)
+    for size, alignment in 2 * INPUT_OR_OUTPUT:
+        used = _up(used + size, alignment)
+    return _up(used, ALIGNMENT)
 
 
 def arena_bytes(graph: Graph) -> int:

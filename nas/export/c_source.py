@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from nas.errors import InputError
-from nas.export.files import write_atomic
+from nas.files import write_bytes
 
 BYTES_PER_LINE = 16
 ALIGNMENT = 16  # of the array: the flatbuffer aligns its constants relative to its own start
@@ -64,8 +64,8 @@ def write_c_source(model: bytes, folder: Path, *, arena_bytes: int, name: str = 
     header = _HEADER.format(name=symbol, guard=f"{symbol.upper()}_H_", length=len(model), arena_bytes=arena_bytes)
     rows = "\n".join(_row(model[start : start + BYTES_PER_LINE]) for start in range(0, len(model), BYTES_PER_LINE))
     source = _SOURCE.format(name=symbol, alignment=ALIGNMENT, rows=rows, length=len(model))
-    write_atomic(folder / "model_data.h", header.encode())
-    write_atomic(folder / "model_data.cc", source.encode())
+    write_bytes(folder / "model_data.h", header.encode())
+    write_bytes(folder / "model_data.cc", source.encode())
 
 
 def identifier(name: str) -> str:

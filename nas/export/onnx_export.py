@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.export.files import write_atomic
+from nas.files import write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def export_onnx(network: torch.nn.Module, input_shape: tuple[int, int, int], pat
         assert program is not None, "torch.onnx.export returns a program when dynamo=True"
         model = program.model_proto
     _strip_notes(model)
-    write_atomic(path, model.SerializeToString(deterministic=True))
+    write_bytes(path, model.SerializeToString(deterministic=True))
 
 
 def _strip_notes(model: Any) -> None:

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-import nas
 from nas.errors import InputError, NasError, ValidationError
-from nas.export.files import write_atomic
 from nas.export.flatbuffer import TensorDetail, input_detail, operator_names, output_detail
+from nas.files import write_bytes
 
 # Operators that betray a layout, padding or precision fault unless the architecture asked for them.
 STRAY_OPERATORS = frozenset({"TRANSPOSE", "PAD", "PADV2", "SHAPE", "STRIDED_SLICE", "PACK", "QUANTIZE", "DEQUANTIZE"})
@@ -61,7 +60,7 @@ def convert_int8(
         _run_worker(Path(folder), onnx_path)
         model = Path(folder, "model.tflite").read_bytes()
     _check_quantization(model, input_quantization)
-    write_atomic(output, model)
+    write_bytes(output, model)
 
 
 def check_operators(model: bytes, allowed: Collection[str]) -> None:
@@ -86,7 +85,7 @@ def check_operators(model: bytes, allowed: Collection[str]) -> None:
 
 
 def _run_worker(folder: Path, onnx_path: Path) -> None:
-    packages = [str(Path(nas.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    packages = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, packages)),

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-import nas
 from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
 from nas.harness.samples import as_batch
@@ -90,7 +89,7 @@ def measure_arena(model: bytes) -> ArenaReport:
         path = Path(folder, "model.tflite")
         path.write_bytes(model)
         command = [sys.executable, "-m", "nas.harness.arena_worker", str(path), str(ample_arena_bytes(model))]
-        packages = [str(Path(nas.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        packages = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, packages))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
     if done.returncode:

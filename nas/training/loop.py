@@ -26,8 +26,8 @@ class Recipe:
 
     epochs: int
     batch_size: int = 100  # as the MLPerf Tiny reference
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-2
+    learning_rate: float = 8e-3
+    weight_decay: float = 5e-2
     warmup: float = 0.1  # share of the steps during which the learning rate rises
     label_smoothing: float = 0.1
 

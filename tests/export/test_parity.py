@@ -30,6 +30,7 @@ def test_all_pairs_are_compared_and_serialise() -> None:
     assert figures["pairs"]["torch/onnx"] == {
         "max_abs": 0.0,
         "argmax_agreement": 1.0,
+        "decided_agreement": 1.0,
         "identical": 1.0,
         "sqnr_db": None,
     }
@@ -74,3 +75,13 @@ def test_a_bound_on_runtimes_that_did_not_run_is_an_error() -> None:
 def test_outputs_must_match(outputs: dict[str, np.ndarray]) -> None:
     with pytest.raises(InputError):
         compare(outputs, "torch")
+
+
+def test_near_ties_may_fall_either_way_but_decisions_may_not() -> None:
+    undecided = np.array([[0.50, 0.49], [0.49, 0.50], [0.51, 0.49]])
+    report = compare({"torch": undecided, "tflm": undecided[:, ::-1]}, "torch")
+    assert report.pair("torch", "tflm").argmax_agreement == 0
+    check(report, default_bounds({"torch", "tflm"}, LSB))
+    decided = np.array([[0.9, 0.1], [0.49, 0.50], [0.51, 0.49]])
+    with pytest.raises(ValidationError, match=r"same class for 0\.0%"):
+        check(compare({"torch": decided, "tflm": decided[:, ::-1]}, "torch"), default_bounds({"torch", "tflm"}, LSB))
