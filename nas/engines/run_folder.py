@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -48,6 +49,14 @@ class RunFolder:
         except OSError as cause:
             raise RunFolderError(f"cannot write the run folder {path}: {cause.strerror}; give another --out") from cause
         return run
+
+    def discard(self) -> None:
+        """Take back a folder that was just made and holds nothing worth keeping; the user's own files stay."""
+        self.record_file.unlink(missing_ok=True)
+        (self.path / ".lock").unlink(missing_ok=True)
+        for folder in (self.winner, self.path):
+            with contextlib.suppress(OSError):  # not empty: somebody else's
+                folder.rmdir()
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

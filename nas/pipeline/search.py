@@ -18,12 +18,18 @@ from nas.engines.sampling import sample_feasible
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
 from nas.files import write_json
 from nas.pipeline.reporter import Reporter
-from nas.pipeline.request import BUILTIN_SECONDS, DEFAULT_SECONDS, SearchOptions, SearchPlan, plan_search
+from nas.pipeline.request import (
+    BUILTIN_SECONDS,
+    DEFAULT_SECONDS,
+    EXPORT_SECONDS,
+    TRAINING_SHARE,
+    SearchOptions,
+    SearchPlan,
+    plan_search,
+)
 from nas.pipeline.session import Session, open_session
 from nas.pipeline.winner import Winner, make_winner
 
-EXPORT_SECONDS = 60.0  # export, TFLM and accuracy: 25 to 50 s measured on 2 cores
-TRAINING_SHARE = 0.45  # of the time for the winner's full training; the rest goes to the search
 RECORDED_PACKAGES = (
     "torch",
     "numpy",
@@ -75,7 +81,12 @@ def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> Sear
     """
     run = RunFolder.create(out or _default_folder(plan), _first_record(plan))
     with run.locked():
-        return _carry_out(run, plan, reporter)
+        try:
+            session = _open(plan, reporter)
+        except InputError:
+            run.discard()
+            raise
+        return _carry_out(run, plan, session)
 
 
 def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
@@ -92,25 +103,25 @@ def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
         plan = plan_search(SearchOptions.from_json(record["request"], run.record_file))
         if plan.space.sha256 != record["space"]["sha256"]:
             raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")
-        return _carry_out(run, plan, reporter)
+        return _carry_out(run, plan, _open(plan, reporter))
 
 
-def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:
+def _open(plan: SearchPlan, reporter: Reporter) -> Session:
+    return open_session(plan.task, plan.options.data, plan.options.seed, plan.options.device, reporter)
+
+
+def _carry_out(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     try:
-        return _search(run, plan, reporter)
+        return _search(run, plan, session)
     except KeyboardInterrupt as cause:
         run.update(status="interrupted")
         raise InterruptedRunError(f"interrupted; go on with: nas search --resume {run.path}") from cause
 
 
-def _search(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:
-    started = time.monotonic()
+def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     history = run.candidates()
-    session = open_session(plan.task, plan.options.data, plan.options.seed, plan.options.device, reporter)
-    for note in session.dataset.notes:
-        (reporter.warn if session.dataset.synthetic else reporter.note)(note)
     record = run.record()
-    clock = Clock(_seconds(plan, session), started - record.get("elapsed_seconds", 0.0))
+    clock = Clock(_seconds(plan, session), session.started - record.get("elapsed_seconds", 0.0))
     plan = _trainable(plan, session, clock, record)
     run.update(
         status="searching",
@@ -121,7 +132,7 @@ def _search(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResul
     winner = best(candidates)
     search_seconds = clock.elapsed()
     epochs = run.record().get("winner_epochs") or _affordable_epochs(plan, session, clock, winner)
-    reporter.note(f"training the winner for {epochs} epochs: {winner.architecture.summary()}")
+    session.reporter.note(f"training the winner for {epochs} epochs: {winner.architecture.summary()}")
     run.update(status="training", winner_number=winner.number, winner_epochs=epochs, elapsed_seconds=search_seconds)
     proof = make_winner(session, winner.architecture, plan.budget, epochs, run.winner)
     report = _report(run, plan, session, proof, candidates, clock)

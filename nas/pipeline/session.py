@@ -32,6 +32,7 @@ class Session:
     device: torch.device
     seed: int
     reporter: Reporter
+    started: float  # on the monotonic clock, before the data was loaded
 
     @property
     def quantization(self) -> InputQuantization:
@@ -90,12 +91,14 @@ def open_session(task: Task, source: str | None, seed: int, device: str, reporte
         DataError: the data set is missing, damaged or of another kind.
         InputError: the device is not there.
     """
+    started, where = time.monotonic(), choose_device(device)
     dataset = task.load(source, progress=reporter.progress)
+    for note in dataset.notes:
+        (reporter.warn if dataset.synthetic else reporter.note)(note)
     quantization = task.input_quantization
     if quantization is None:
         raise InputError(f"the task {task.name} prescribes no input quantisation")
-    where = choose_device(device)
-    return Session(task, dataset, training_data(dataset, quantization, where), where, seed, reporter)
+    return Session(task, dataset, training_data(dataset, quantization, where), where, seed, reporter, started)
 
 
 def choose_device(name: str) -> torch.device:

@@ -49,9 +49,11 @@ def train_architecture(
     }
     run = RunFolder.create(folder, record)
     with run.locked():
-        session = open_session(task, data, seed, device, reporter)
-        for note in session.dataset.notes:
-            (reporter.warn if session.dataset.synthetic else reporter.note)(note)
+        try:
+            session = open_session(task, data, seed, device, reporter)
+        except InputError:
+            run.discard()
+            raise
         winner = make_winner(session, architecture, Budget(), epochs, run.winner)
         report = {
             "run": str(run.path),

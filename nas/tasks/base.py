@@ -126,6 +126,13 @@ class Task(Protocol):
     def input_quantization(self) -> InputQuantization | None:
         """Scale that the benchmark's evaluation files are stored on; None where any scale will do."""
 
+    def training_samples(self, source: str | Path | None = None) -> int:
+        """Count the training samples of a data set (see ``load``) without reading them.
+
+        Raises:
+            DataError: the data set is missing or of another kind.
+        """
+
     def load(
         self,
         source: str | Path | None = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.tasks import mfcc
+from nas.tasks import builtin_speech, mfcc
 from nas.tasks.base import DataSet, InputQuantization, Progress
 from nas.tasks.feature_cache import cached_features
 from nas.tasks.sources import resolve_source, user_cache
@@ -33,6 +33,13 @@ class KeywordSpotting:
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
 
+    def training_samples(self, source: str | Path | None = None) -> int:
+        """Count the training clips on the disk, or those that would be generated; see ``Task.training_samples``."""
+        folder = resolve_source(self.name, source)
+        if folder is not None:
+            return len(take_inventory(folder).clips["train"])
+        return builtin_speech.CLIPS_PER_CLASS["train"] * len(CLASSES)
+
     def load(
         self,
         source: str | Path | None = None,
@@ -44,8 +51,6 @@ class KeywordSpotting:
         folder = resolve_source(self.name, source)
         root = cache_dir if cache_dir is not None else user_cache() / "features"
         if folder is None:
-            from nas.tasks import builtin_speech
-
             content = builtin_speech.content()
             return cached_features(root, content, lambda: builtin_speech.generate(progress), progress)
         inventory = take_inventory(folder)

@@ -1,0 +1,126 @@
+"""What every room's tests share: the real samples where there are any, a toy space, and the command ``nas``."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nas.space import SearchSpace, load_space
+
+TOY_SPACE = """\
+schema = 1
+name = "toy"
+task = "kws"
+description = "small enough to be counted by hand"
+source = "tests"
+input = [12, 9, 2]
+classes = 3
+
+[[stage]]
+name = "stem"
+kind = "conv"
+kernel = [3, 2]
+stride = 2
+width = { from = 4, to = 12, step = 4 }
+
+[[stage]]
+name = "blocks"
+kind = "ds"
+kernel = [[1, 1], [3, 3]]
+repeat = { from = 1, to = 2 }
+width = [4, 6]
+
+[head]
+kind = "pool_dense"
+
+[[point]]
+name = "middle"
+source = "tests"
+width = { stem = [8], blocks = [6, 4] }
+"""
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The project's folder."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data(checkout: Path) -> Path:
+    """The folder of real samples that developers keep beside the checkout; it is not part of the project."""
+    folder = Path(os.environ.get("NAS_SHARED_DATA", checkout.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real samples: NAS_SHARED_DATA or {folder} is not a folder")
+    return folder
+
+
+@pytest.fixture
+def write_space(tmp_path: Path) -> Callable[..., Path]:
+    """Write the toy space with pieces of its text replaced."""
+
+    def write(*changes: tuple[str, str], name: str = "toy") -> Path:
+        text = TOY_SPACE
+        for old, new in changes:
+            assert text.count(old) >= 1, f"{old!r} is not in the toy space"
+            text = text.replace(old, new, 1)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def toy_space(write_space: Callable[..., Path]) -> SearchSpace:
+    """3 stems, then 1 or 2 blocks of 2 widths and 2 kernels: 3 x (4 + 16) = 60 networks."""
+    return load_space(write_space())
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished command: exit code, both outputs, seconds of processor time."""
+
+    code: int
+    out: str
+    err: str
+    cpu_seconds: float
+
+
+@pytest.fixture(scope="session")
+def nas_command() -> list[str]:
+    """The words that start ``nas`` in this environment."""
+    return [sys.executable, "-c", "from nas.cli.app import main; main()"]
+
+
+@pytest.fixture(scope="session")
+def nas_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of a user who has no data and no cache; all tests of a session share what they put there."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NAS_", "XDG_"))}
+    return {**kept, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture
+def run_nas(nas_command: list[str], nas_environment: dict[str, str], tmp_path: Path) -> Callable[..., Finished]:
+    """Run ``nas`` in a process of its own, in an empty folder."""
+
+    def run(*words: str | Path) -> Finished:
+        before = _children_cpu_seconds()
+        done = subprocess.run(
+            [*nas_command, *map(str, words)], env=nas_environment, cwd=tmp_path, capture_output=True, text=True
+        )
+        return Finished(done.returncode, done.stdout, done.stderr, _children_cpu_seconds() - before)
+
+    return run
+
+
+def _children_cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

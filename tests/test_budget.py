@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nas.budget import Budget, list_mcus, load_mcu, make_budget, require_reachable
+from nas.cost.model import Cost, cost
+from nas.errors import InfeasibleError, InputError, SpecError
+from nas.space import SearchSpace, load_space
+from nas.space.lookup import list_files
+from nas.tasks import task_names
+from nas.units import parse_bytes, parse_ops
+
+FOUND = Cost(flash_bytes=1000, sram_bytes=500, ops=2_000_000)
+MCU = """\
+schema = 1
+name = "board"
+core = "Cortex-M4"
+clock_hz = 100_000_000
+source = "tests"
+
+[memory]
+flash = 100_000
+sram = 20_000
+reserved_flash = 30_000
+reserved_sram = 5_000
+
+[latency.kws]
+ms_per_mop = 4.0
+intercept_ms = 40.0
+source = "tests"
+"""
+
+
+@pytest.fixture
+def write_mcu(tmp_path: Path) -> Callable[..., str]:
+    def write(old: str = "", new: str = "") -> str:
+        (tmp_path / "board.toml").write_text(MCU.replace(old, new, 1))
+        return str(tmp_path / "board.toml")
+
+    return write
+
+
+def test_only_what_is_set_is_a_bound() -> None:
+    assert Budget(flash_bytes=1000, latency_ms=3.0).bounds() == {"flash_bytes": 1000}
+    assert Budget().bounds() == {}
+    assert Budget(ops=3).to_json() == {"flash_bytes": None, "sram_bytes": None, "ops": 3, "latency_ms": None}
+
+
+def test_a_bound_may_be_used_up_and_not_exceeded() -> None:
+    assert Budget(1000, 500, 2_000_000).violations(FOUND) == {}
+    assert Budget(999, 500, 1_999_999).violations(FOUND) == {"flash_bytes": 1000, "ops": 2_000_000}
+    assert Budget(sram_bytes=499).violations(FOUND) == {"sram_bytes": 500}
+
+
+def test_used_is_the_share_of_each_bound() -> None:
+    assert Budget(flash_bytes=4000, ops=2_000_000).used(FOUND) == {"flash_bytes": 0.25, "ops": 1.0}
+
+
+def test_a_network_is_admitted_by_its_exact_cost(toy_space: SearchSpace) -> None:
+    found = cost(toy_space.largest().graph)
+    assert Budget(found.flash_bytes, found.sram_bytes, found.ops).admits(toy_space.largest())
+    assert not Budget(found.flash_bytes - 1, found.sram_bytes, found.ops).admits(toy_space.largest())
+    assert not Budget(sram_bytes=found.sram_bytes - 1).admits(toy_space.largest())
+    assert not Budget(ops=found.ops - 1).admits(toy_space.largest())
+
+
+def test_an_mcu_gives_its_memory_less_what_is_reserved(write_mcu: Callable[..., str]) -> None:
+    assert make_budget(write_mcu(), task="kws") == Budget(70_000, 15_000)
+    assert make_budget(write_mcu(), task="kws", flash_bytes=8000, ops=5) == Budget(8000, 15_000, 5)
+
+
+def test_a_latency_becomes_an_op_count(write_mcu: Callable[..., str]) -> None:
+    """(60 ms - 40 ms) / 4 ms per million ops."""
+    assert make_budget(write_mcu(), task="kws", latency_ms=60.0).ops == 5_000_000
+    assert make_budget(write_mcu(), task="kws", latency_ms=60.0, ops=1_000_000).ops == 1_000_000
+
+
+def test_no_budget_at_all() -> None:
+    with pytest.raises(InputError, match="no budget: give --flash, --sram, --ops or --mcu"):
+        make_budget(task="kws")
+
+
+def test_a_latency_without_an_mcu() -> None:
+    with pytest.raises(InputError, match=r"--latency needs --mcu: give --ops instead, or one of --mcu .*stm32f746zg"):
+        make_budget(task="kws", latency_ms=100)
+
+
+def test_an_mcu_without_latency_data() -> None:
+    with pytest.raises(InputError, match="stm32f446re has no latency data for kws"):
+        make_budget("stm32f446re", task="kws", latency_ms=100)
+
+
+def test_a_latency_below_the_fixed_cost(write_mcu: Callable[..., str]) -> None:
+    with pytest.raises(InfeasibleError, match=r"--latency 40ms is below .*\n.*above 40 ms"):
+        make_budget(write_mcu(), task="kws", latency_ms=40)
+
+
+def test_an_unknown_mcu_gets_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no constraint named 'stm32f446'; .*did you mean 'stm32f446re'\?"):
+        make_budget("stm32f446", task="kws")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("reserved_sram = 5_000\n", "", "memory.reserved_sram: key is missing"),
+        ("flash = 100_000", 'flash = "100KB"', "memory.flash: .*found '100KB'"),
+        ("flash = 100_000", "flash = 0", "memory.flash: .*found 0"),
+        ("clock_hz", "clock_mhz", "clock_mhz: unknown key|clock_hz: key is missing"),
+        ("ms_per_mop = 4.0", "ms_per_mop = -1.0", r"latency.kws.ms_per_mop: .*greater than 0"),
+        ("[memory]", "[memory", "not TOML"),
+    ],
+)
+def test_a_mistake_in_an_mcu_file(write_mcu: Callable[..., str], old: str, new: str, message: str) -> None:
+    with pytest.raises(SpecError, match=f"board.toml: ({message})"):
+        load_mcu(write_mcu(old, new))
+
+
+@pytest.mark.parametrize("kind", ["flash", "sram"])
+def test_more_reserved_than_there_is(write_mcu: Callable[..., str], kind: str) -> None:
+    with pytest.raises(SpecError, match=f"board.toml: memory: .*reserved_{kind}"):
+        load_mcu(write_mcu(f"reserved_{kind} = ", f"reserved_{kind} = 1"))
+
+
+def test_every_shipped_mcu_is_sound(checkout: Path) -> None:
+    shipped = {path.stem for path in (checkout / "constraints").glob("*.toml")}
+    specs = {spec.name: spec for spec in list_mcus()}
+    assert shipped == set(specs) == set(list_files("constraints"))
+    assert shipped
+    for spec in specs.values():
+        assert spec.memory.reserved_flash < spec.memory.flash
+        assert spec.memory.reserved_sram < spec.memory.sram
+        assert set(spec.latency) <= {"kws", "vww", "ic", "ad"}
+        assert any(load_space(name).task in task_names() for name in list_files("search_spaces"))
+
+
+def test_sizes_of_the_boards_of_the_micronets_paper() -> None:
+    """Table 1: small, medium and large, in KB of SRAM and flash."""
+    memory = {spec.name: (spec.memory.sram // 1024, spec.memory.flash // 1024) for spec in list_mcus()}
+    assert memory == {"stm32f446re": (128, 512), "stm32f746zg": (320, 1024), "stm32f767zi": (512, 2048)}
+
+
+@pytest.mark.parametrize("space", ["kws_micronet", "kws_ds_cnn"])
+@pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
+def test_the_nearest_feasible_budget_is_feasible(space: str, bound: str) -> None:
+    tried = load_space(space)
+    needed = getattr(cost(tried.smallest().graph), bound)
+    require_reachable(tried, Budget(**{bound: needed}))
+    with pytest.raises(InfeasibleError) as caught:
+        require_reachable(tried, Budget(**{bound: needed - 1}))
+    told, _, nearest = str(caught.value).partition("\n")
+    assert f"{needed:,} B" in told or bound == "ops"
+    text = re.fullmatch(r"nearest feasible budget: --\w+ (\w+(?:\.\w+)?)", nearest)
+    assert text is not None, nearest
+    require_reachable(tried, Budget(**{bound: parse_ops(text[1]) if bound == "ops" else parse_bytes(text[1])}))
+
+
+def test_every_broken_bound_is_named() -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        require_reachable(load_space("kws_micronet"), Budget(flash_bytes=2048, sram_bytes=1024, ops=10**9))
+    assert str(caught.value).splitlines() == [
+        "budget infeasible: --flash 2.0 KB (2,048 B), --sram 1.0 KB (1,024 B), but the smallest network of "
+        "kws_micronet (stem 4 | blocks 4) needs flash 2.5 KB (2,608 B), sram 4.5 KB (4,640 B)",
+        "nearest feasible budget: --flash 3KB --sram 5KB",
+    ]
+
+
+@pytest.mark.parametrize("name", ["kws_micronet", "kws_ds_cnn"])
+def test_nothing_is_cheaper_than_the_smallest(name: str) -> None:
+    """So that a budget which the smallest network breaks is rightly refused."""
+    space, rng = load_space(name), random.Random(0)
+    low, high = cost(space.smallest().graph), cost(space.largest().graph)
+    for _ in range(500):
+        found = cost(space.sample(rng).graph)
+        for bound in ("flash_bytes", "sram_bytes", "ops"):
+            assert getattr(low, bound) <= getattr(found, bound) <= getattr(high, bound)
