@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nas.space.architecture import Architecture, Block
+from nas.space.architecture import Architecture
+from nas.space.blocks import Block
 from nas.space.graph import Graph, Op, OpKind
 from nas.space.lookup import list_files, load_space
 from nas.space.space import Decision, SearchSpace

@@ -11,19 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
-from nas.space.blocks import BLOCKS, HEADS
+from nas.space.blocks import BLOCKS, HEADS, Block
 from nas.space.graph import Graph, GraphBuilder
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One block: its kind (see ``nas.space.blocks``), output channels, kernel and stride as (height, width)."""
-
-    stage: str
-    kind: str
-    width: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
 
 
 @dataclass(frozen=True)

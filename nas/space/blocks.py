@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from nas.space.architecture import Block
-    from nas.space.graph import GraphBuilder
+from nas.space.graph import GraphBuilder
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block: its kind (see ``nas.space.blocks``), output channels, kernel and stride as (height, width)."""
+
+    stage: str
+    kind: str
+    width: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
 
 
 def conv(graph: GraphBuilder, x: int, name: str, block: Block) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nas.errors import InputError
-from nas.space.architecture import Architecture, Block
+from nas.space.architecture import Architecture
+from nas.space.blocks import Block
 from nas.space.spec import SpaceSpec, StageSpec
 
 Choices = Mapping[str, int]  # decision name -> index of the option taken

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.cost.sram import Buffer, activation_buffers, activation_bytes, greedy_plan
+from nas.cost.sram import Buffer, activation_buffers, greedy_plan
 from nas.export.flatbuffer import load
 from nas.space import load_space
 
@@ -117,14 +117,3 @@ def test_nothing_alive_is_overwritten(buffers: list[Buffer]) -> None:
 def test_the_plan_does_not_depend_on_the_order_of_the_list(buffers: list[Buffer], rng: random.Random) -> None:
     shuffled = rng.sample(buffers, len(buffers))
     assert greedy_plan(shuffled) == greedy_plan(buffers)
-
-
-@pytest.mark.parametrize("name", ["kws_micronet", "kws_ds_cnn"])
-def test_a_chain_of_layers_is_planned_without_gaps(name: str) -> None:
-    """Only two neighbours of a chain are alive at once; one goes to the bottom, the other above it."""
-    space, rng = load_space(name), random.Random(2)
-    worse = 0
-    for _ in range(200):
-        graph = space.sample(rng).graph
-        worse += activation_bytes(graph) > live_bytes(activation_buffers(graph))
-    assert worse < 100

@@ -1,0 +1,192 @@
+"""What every engine must do: one suite for all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.budget import Budget
+from nas.cost.model import cost
+from nas.engines import ENGINES, Candidate, best, get_engine
+from nas.engines.base import Engine
+from nas.errors import InputError
+from nas.space import Architecture, SearchSpace, load_space
+
+every_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+LIMIT = 14  # more than the random ones that an engine may start with
+
+IN_ANOTHER_PROCESS = """
+import json, sys
+from nas.budget import Budget
+from nas.engines import SearchRequest, get_engine
+from nas.space import load_space
+name, space, limit = sys.argv[1], load_space(sys.argv[2]), int(sys.argv[3])
+score = lambda architecture, number: (int(architecture.digest, 16) / 16**12, 0.5)
+request = SearchRequest(space, Budget(flash_bytes=10**9), score, lambda found: len(found) >= limit, 0)
+print(json.dumps([candidate.to_json() for candidate in get_engine(name)(request)]))
+"""
+
+
+@pytest.fixture
+def wide_space(write_space: Callable[..., Path]) -> SearchSpace:
+    """The toy space with 24 widths for each layer and one kernel: 14,400 networks."""
+    return load_space(
+        write_space(
+            ("{ from = 4, to = 12, step = 4 }", "{ from = 4, to = 96, step = 4 }"),
+            ("width = [4, 6]", "width = { from = 4, to = 96, step = 4 }"),
+            ("[[1, 1], [3, 3]]", "[3, 3]"),
+            ("stem = [8], blocks = [6, 4]", "stem = [8], blocks = [8, 4]"),
+        )
+    )
+
+
+@pytest.fixture
+def deep_space(write_space: Callable[..., Path], checkout: Path, tmp_path: Path) -> SearchSpace:
+    """The MicroNet space without its shallow networks: one random draw in 159 million is the smallest."""
+    text = (checkout / "search_spaces" / "kws_micronet.toml").read_text()
+    (tmp_path / "kws_micronet.toml").write_text(text.replace("from = 1, to = 9", "from = 3, to = 9"))
+    return load_space(tmp_path / "kws_micronet.toml")
+
+
+def peak_at_middle(space: SearchSpace) -> Callable[[Architecture], float]:
+    """Smooth, best where every decision takes its middle option."""
+
+    def score(architecture: Architecture) -> float:
+        taken = space.choices(architecture)
+        options = {decision.name: len(decision.options) for decision in space.decisions}
+        return -sum((index / (options[name] - 1) - 0.5) ** 2 for name, index in taken.items()) / len(taken)
+
+    return score
+
+
+@every_engine
+def test_the_same_seed_gives_the_same_candidates(engine: Engine, searcher: Any) -> None:
+    first = list(engine(searcher.request(LIMIT, seed=3)))
+    assert list(engine(searcher.request(LIMIT, seed=3))) == first
+    assert list(engine(searcher.request(LIMIT, seed=4))) != first
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_another_process_finds_the_same(name: str, searcher: Any) -> None:
+    here = [candidate.to_json() for candidate in get_engine(name)(searcher.request(LIMIT))]
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, name, searcher.space.origin, str(LIMIT)]
+    there = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(there.stdout) == here
+
+
+@every_engine
+def test_a_resumed_search_goes_on_as_if_never_stopped(engine: Engine, searcher: Any) -> None:
+    whole = list(engine(searcher.request(LIMIT)))
+    for done in range(LIMIT):
+        assert list(engine(searcher.request(LIMIT, history=whole[:done]))) == whole[done:]
+
+
+@every_engine
+def test_candidates_are_numbered_and_carry_their_cost(engine: Engine, searcher: Any) -> None:
+    found = list(engine(searcher.request(LIMIT)))
+    assert [candidate.number for candidate in found] == list(range(LIMIT))
+    assert [candidate.architecture for candidate in found] == searcher.evaluated
+    for candidate in found:
+        assert candidate.cost == cost(candidate.architecture.graph)
+        assert (candidate.score, candidate.seconds) == (searcher.score(candidate.architecture), 0.5)
+
+
+@every_engine
+@pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
+def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: Any, bound: str) -> None:
+    """The bound is the cost of the point in the middle, so that some networks are within and some are not."""
+    limit = getattr(cost(searcher.space.points["middle"].graph), bound)
+    searcher.budget = Budget(**{bound: limit})
+    list(engine(searcher.request(limit=1000)))
+    assert all(getattr(cost(each.graph), bound) <= limit for each in searcher.evaluated)
+    assert searcher.space.points["middle"] in searcher.evaluated
+    assert 1 < len(searcher.evaluated) < searcher.space.size
+
+
+@every_engine
+def test_a_small_space_is_searched_whole_and_ends(engine: Engine, searcher: Any) -> None:
+    """So the known optimum is found; no network is evaluated twice."""
+    searcher.score = peak_at_middle(searcher.space)
+    found = list(engine(searcher.request(limit=1000)))
+    assert len(searcher.evaluated) == len(set(searcher.evaluated)) == searcher.space.size
+    assert best(found).score == max(map(searcher.score, searcher.evaluated))
+
+
+@every_engine
+def test_a_space_of_one_network_ends(engine: Engine, searcher: Any, write_space: Callable[..., Path]) -> None:
+    searcher.space = load_space(
+        write_space(
+            ("{ from = 4, to = 12, step = 4 }", "8"),
+            ("{ from = 1, to = 2 }", "2"),
+            ("[4, 6]", "4"),
+            ("[[1, 1], [3, 3]]", "[3, 3]"),
+            ("blocks = [6, 4]", "blocks = [4, 4]"),
+        )
+    )
+    assert searcher.space.size == 1
+    assert len(list(engine(searcher.request(limit=5)))) == 1
+
+
+@every_engine
+@pytest.mark.parametrize("limit", [0, 1, 9, 20])
+def test_the_limit_is_kept(engine: Engine, searcher: Any, limit: int) -> None:
+    assert len(list(engine(searcher.request(limit)))) == len(searcher.evaluated) == limit
+
+
+@every_engine
+def test_nothing_is_evaluated_before_it_is_asked_for(engine: Engine, searcher: Any) -> None:
+    """The run folder writes each candidate before the next one starts."""
+    iterator = engine(searcher.request(LIMIT))
+    for count in (1, 2, 3):
+        next(iterator)
+        assert len(searcher.evaluated) == count
+
+
+@every_engine
+def test_a_budget_that_hardly_anything_fits_is_met_in_bounded_time(
+    engine: Engine, searcher: Any, deep_space: SearchSpace
+) -> None:
+    """Fewer than one random draw in a million fits; 12 candidates take some of each engine's ways."""
+    searcher.space = deep_space
+    smallest = cost(deep_space.smallest().graph)
+    searcher.budget = Budget(flash_bytes=smallest.flash_bytes + 300)
+    seconds = []
+    iterator = engine(searcher.request(12))
+    for _ in range(12):
+        started = time.process_time()
+        next(iterator)
+        seconds.append(time.process_time() - started)
+    assert max(seconds[1:]) < 2.0  # the first one also imports the engine's library
+    assert len(set(searcher.evaluated)) == 12
+    assert all(searcher.budget.admits(each) for each in searcher.evaluated)
+
+
+def test_tpe_learns_from_its_candidates(searcher: Any, wide_space: SearchSpace) -> None:
+    """Distance from the optimum after 40 candidates, mean of 5 seeds."""
+    searcher.space, searcher.score = wide_space, peak_at_middle(wide_space)
+    mean = {
+        name: sum(best(list(get_engine(name)(searcher.request(40, seed)))).score for seed in range(5)) / 5
+        for name in ("tpe", "random")
+    }
+    assert mean["tpe"] > mean["random"]
+
+
+def test_an_unknown_engine_is_told() -> None:
+    with pytest.raises(InputError, match="no engine named 'tpa'; there are tpe, random"):
+        get_engine("tpa")
+
+
+def test_of_equal_scores_the_cheapest_is_best(candidates: list[Candidate]) -> None:
+    from dataclasses import replace
+
+    smallest, largest, middle = (replace(candidate, score=0.5) for candidate in candidates)
+    assert best([largest, middle, smallest]) == smallest
+    assert best([middle, replace(largest, score=0.6)]).score == 0.6
+    assert best([replace(middle, number=7), middle]) == middle
