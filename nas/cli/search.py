@@ -100,11 +100,9 @@ def _show_plan(options: SearchOptions, as_json: bool) -> None:
 
 
 def _show_result(report: dict[str, Any], as_json: bool) -> None:
-    from nas.cli.tables import result_table
-
     if as_json:
         typer.echo(json.dumps(report))
         return
-    from rich.console import Console
+    from nas.cli.tables import result_table, show
 
-    Console(highlight=False).print(result_table(report))
+    show(result_table(report))

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Group
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from nas.units import format_bytes, format_ops, format_seconds
+
+LOG_WIDTH = 100  # columns where there is no terminal to ask
+
+
+def show(result: RenderableType) -> None:
+    """Print a result on stdout."""
+    console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else LOG_WIDTH
+    console.print(result)
 
 
 def result_table(report: dict[str, Any]) -> Group:
     """The end of a search or a training: predicted, measured, budget; float and INT8; what to do next."""
     winner, data = report["winner"], report["data"]
-    table = Table(title=f"{report['task']} winner of {report['space']}: {winner['summary']}", title_justify="left")
+    title = f"{report['task']} winner of {report['space']}: {winner['summary']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("", "predicted", "measured", "budget", "used"):
         table.add_column(column, justify="left" if not column else "right")
     for name, label, show in (
-        ("flash_bytes", "flash (.tflite)", format_bytes),
-        ("sram_bytes", "SRAM (TFLM arena)", format_bytes),
+        ("flash_bytes", "flash", format_bytes),
+        ("sram_bytes", "SRAM", format_bytes),
         ("ops", "ops", format_ops),
     ):
         bound = report["budget"][name]
@@ -29,7 +40,7 @@ def result_table(report: dict[str, Any]) -> Group:
             "-" if bound is None else show(bound),
             f"{report['budget_used'][name]:.0%}" if name in report["budget_used"] else "-",
         )
-    scores = Table(title=_score_title(data), title_justify="left")
+    scores = Table(title=_score_title(data), title_justify="left", box=SIMPLE_HEAD)
     for column in (winner["metric"], "float", "INT8 (LiteRT)", "INT8 (TFLM)"):
         scores.add_column(column, justify="right")
     scores.add_row(

@@ -35,8 +35,6 @@ def train(
     if as_json:
         typer.echo(json.dumps(report))
         return
-    from rich.console import Console
+    from nas.cli.tables import result_table, show
 
-    from nas.cli.tables import result_table
-
-    Console(highlight=False).print(result_table(report))
+    show(result_table(report))
