@@ -54,12 +54,18 @@ def result_table(report: dict[str, Any]) -> Group:
         scores,
         f"parity: torch and TFLM choose the same class for {pair['argmax_agreement']:.0%} "
         f"of {report['parity']['samples']} samples, SQNR {pair['sqnr_db'] or float('inf'):.1f} dB",
-        f"{search['candidates']} candidates in {format_seconds(search['search_seconds'])} ({search['tme']} TME), "
-        f"winner trained for {search['winner_epochs']} epochs in {format_seconds(winner['train_seconds'])}, "
+        f"{_found(search)}trained for {search['winner_epochs']} epochs in {format_seconds(winner['train_seconds'])}, "
         f"{format_seconds(search['seconds'])} in all",
         f"files: {report['run']}/winner/model.tflite and beside it",
         f"next: nas validate {report['run']} --task {report['task']} --data FOLDER_OF_EVALUATION_FILES",
     )
+
+
+def _found(search: dict[str, Any]) -> str:
+    if not search["candidates"]:
+        return ""
+    seconds = format_seconds(search["search_seconds"])
+    return f"{search['candidates']} candidates in {seconds} ({search['tme']} TME), winner "
 
 
 def _score_title(data: dict[str, Any]) -> str:

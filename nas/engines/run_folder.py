@@ -51,7 +51,9 @@ class RunFolder:
         return run
 
     def discard(self) -> None:
-        """Take back a folder that was just made and holds nothing worth keeping; the user's own files stay."""
+        """Take back a folder that was just made; one that holds any result, and the user's own files, stay."""
+        if any(self.winner.iterdir()) or (self.path / "candidates.jsonl").exists():
+            return
         self.record_file.unlink(missing_ok=True)
         (self.path / ".lock").unlink(missing_ok=True)
         for folder in (self.winner, self.path):

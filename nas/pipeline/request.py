@@ -69,11 +69,7 @@ class SearchPlan:
     seconds: float | None
 
     def within_ops(self, limit: int) -> SearchPlan:
-        """The same plan for networks of at most ``limit`` ops.
-
-        Raises:
-            InputError: no network of the space is that small.
-        """
+        """The same plan for networks of at most ``limit`` ops."""
         bound = min(limit, self.budget.ops or limit)
         return replace(self, budget=replace(self.budget, ops=bound))
 

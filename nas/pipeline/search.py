@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nas.engines import Candidate, SearchRequest, best, get_engine
 from nas.engines.run_folder import RunFolder
 from nas.engines.sampling import sample_feasible
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
-from nas.files import write_json
+from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import (
     BUILTIN_SECONDS,
@@ -27,7 +27,7 @@ from nas.pipeline.request import (
     SearchPlan,
     plan_search,
 )
-from nas.pipeline.session import Session, open_session
+from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.winner import Winner, make_winner
 
 RECORDED_PACKAGES = (
@@ -81,12 +81,7 @@ def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> Sear
     """
     run = RunFolder.create(out or _default_folder(plan), _first_record(plan))
     with run.locked():
-        try:
-            session = _open(plan, reporter)
-        except InputError:
-            run.discard()
-            raise
-        return _carry_out(run, plan, session)
+        return _carry_out(run, plan, reporter)
 
 
 def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
@@ -103,15 +98,13 @@ def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
         plan = plan_search(SearchOptions.from_json(record["request"], run.record_file))
         if plan.space.sha256 != record["space"]["sha256"]:
             raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")
-        return _carry_out(run, plan, _open(plan, reporter))
+        return _carry_out(run, plan, reporter)
 
 
-def _open(plan: SearchPlan, reporter: Reporter) -> Session:
-    return open_session(plan.task, plan.options.data, plan.options.seed, plan.options.device, reporter)
-
-
-def _carry_out(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
+def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:
+    options = plan.options
     try:
+        session = open_run_session(run, plan.task, options.data, options.seed, options.device, reporter)
         return _search(run, plan, session)
     except KeyboardInterrupt as cause:
         run.update(status="interrupted")
@@ -125,7 +118,7 @@ def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     plan = _trainable(plan, session, clock, record)
     run.update(
         status="searching",
-        data={**session.dataset.summary(), "notes": list(session.dataset.notes)},
+        data=session.data_record(),
         trainable_ops=plan.budget.ops if clock.seconds is not None else None,
     )
     candidates = _find(run, plan, session, clock, history)
@@ -135,8 +128,9 @@ def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     session.reporter.note(f"training the winner for {epochs} epochs: {winner.architecture.summary()}")
     run.update(status="training", winner_number=winner.number, winner_epochs=epochs, elapsed_seconds=search_seconds)
     proof = make_winner(session, winner.architecture, plan.budget, epochs, run.winner)
-    report = _report(run, plan, session, proof, candidates, clock)
-    write_json(run.path / "result.json", report)
+    spent = _spent(proof, candidates, clock, epochs)
+    asked = plan_search(plan.options).budget  # without the bound that the time set
+    report = write_report(run, session, proof, asked, plan.options.engine, spent)
     run.update(status="done", elapsed_seconds=clock.elapsed())
     return SearchResult(run.path, proof, report)
 
@@ -226,37 +220,16 @@ def _affordable_epochs(plan: SearchPlan, session: Session, clock: Clock, winner:
     return max(1, min(asked, int((left - EXPORT_SECONDS) / per_epoch)))
 
 
-def _report(
-    run: RunFolder,
-    plan: SearchPlan,
-    session: Session,
-    winner: Winner,
-    candidates: Sequence[Candidate],
-    clock: Clock,
-) -> dict[str, Any]:
-    """The JSON of ``nas search``."""
-    search_seconds = sum(c.seconds for c in candidates)
-    measured = replace(winner.predicted, flash_bytes=winner.measured.flash_bytes, sram_bytes=winner.measured.sram_bytes)
-    asked = plan_search(plan.options).budget  # without the bound that the time set
+def _spent(winner: Winner, candidates: Sequence[Candidate], clock: Clock, epochs: int) -> dict[str, Any]:
+    """The ``search`` object of the report."""
+    seconds = sum(candidate.seconds for candidate in candidates)
     return {
-        "run": str(run.path),
-        "task": plan.task.name,
-        "space": plan.space.name,
-        "engine": plan.options.engine,
-        "seed": plan.options.seed,
-        "data": {**session.dataset.summary(), "notes": list(session.dataset.notes)},
-        "budget": asked.to_json(),
-        "winner": winner.to_json(),
-        "budget_used": asked.used(measured),
-        "search": {
-            "seconds": round(clock.elapsed(), 1),
-            "search_seconds": round(search_seconds, 1),
-            "tme": round((search_seconds + winner.train_seconds) / winner.train_seconds, 2),
-            "candidates": len(candidates),
-            "trained": len(candidates),
-            "winner_epochs": run.record()["winner_epochs"],
-        },
-        "parity": winner.parity,
+        "seconds": round(clock.elapsed(), 1),
+        "search_seconds": round(seconds, 1),
+        "tme": round(seconds / winner.train_seconds, 2),
+        "candidates": len(candidates),
+        "trained": len(candidates),
+        "winner_epochs": epochs,
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from nas.cost.ops import ops
-from nas.errors import InputError
+from nas.engines.run_folder import RunFolder
+from nas.errors import InputError, RunFolderError
 from nas.models.network import Network, build_network
 from nas.pipeline.reporter import Reporter
 from nas.space import Architecture
@@ -43,6 +45,10 @@ class Session:
     def clips(self) -> int:
         """Training samples of one epoch."""
         return self.data.train_inputs.shape[1]
+
+    def data_record(self) -> dict[str, Any]:
+        """What every record says of the data: name, counts, whether it is synthetic, and the notes."""
+        return {**self.dataset.summary(), "notes": list(self.dataset.notes)}
 
     def test(self) -> LabelledTensors:
         """The test split; asked for once, after the network is final."""
@@ -99,6 +105,26 @@ def open_session(task: Task, source: str | None, seed: int, device: str, reporte
     if quantization is None:
         raise InputError(f"the task {task.name} prescribes no input quantisation")
     return Session(task, dataset, training_data(dataset, quantization, where), where, seed, reporter, started)
+
+
+def open_run_session(
+    run: RunFolder, task: Task, source: str | None, seed: int, device: str, reporter: Reporter
+) -> Session:
+    """``open_session`` for a run: a new run folder goes away when the data cannot be used.
+
+    Raises:
+        RunFolderError: the run was started on other data.
+    """
+    try:
+        session = open_session(task, source, seed, device, reporter)
+    except InputError:
+        run.discard()
+        raise
+    known = run.record().get("fingerprint", session.dataset.fingerprint)
+    if known != session.dataset.fingerprint:
+        raise RunFolderError(f"{run.path} was started on other data than {source or session.dataset.name} now holds")
+    run.update(fingerprint=known)
+    return session
 
 
 def choose_device(name: str) -> torch.device:

@@ -12,9 +12,9 @@ from nas import __version__
 from nas.budget import Budget
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError
-from nas.files import write_json
+from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
-from nas.pipeline.session import open_session
+from nas.pipeline.session import open_run_session
 from nas.pipeline.winner import make_winner
 from nas.space import Architecture, load_space
 from nas.tasks import get_task
@@ -28,13 +28,14 @@ def train_architecture(
     Args:
         what: a run folder, an ``arch.json``, or ``SPACE:POINT`` for a published network of a space.
 
+    The same call goes on where an earlier one was interrupted, if ``out`` is the same.
+
     Raises:
         InputError: no such network, or a wrong flag.
         DataError: the data set is missing or damaged.
     """
     if epochs < 1:
         raise InputError(f"--epochs {epochs} must be at least 1")
-    started = time.monotonic()
     architecture = find_architecture(what)
     task = get_task(architecture.task)
     folder = out or Path("exported") / f"{task.name}-train-{datetime.datetime.now(tz=datetime.UTC):%Y%m%d-%H%M%S}"
@@ -47,36 +48,22 @@ def train_architecture(
         "seed": seed,
         "data": data,
     }
-    run = RunFolder.create(folder, record)
+    run = _run_folder(folder, record)
     with run.locked():
-        try:
-            session = open_session(task, data, seed, device, reporter)
-        except InputError:
-            run.discard()
-            raise
+        session = open_run_session(run, task, data, seed, device, reporter)
         winner = make_winner(session, architecture, Budget(), epochs, run.winner)
-        report = {
-            "run": str(run.path),
-            "task": task.name,
-            "space": architecture.space,
-            "seed": seed,
-            "data": {**session.dataset.summary(), "notes": list(session.dataset.notes)},
-            "budget": Budget().to_json(),
-            "winner": winner.to_json(),
-            "budget_used": {},
-            "search": {
-                "seconds": round(time.monotonic() - started, 1),
-                "search_seconds": 0.0,
-                "tme": 0.0,
-                "candidates": 0,
-                "trained": 0,
-                "winner_epochs": epochs,
-            },
-            "parity": winner.parity,
-        }
-        write_json(run.path / "result.json", report)
+        spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
+        report = write_report(run, session, winner, Budget(), None, spent)
         run.update(status="done")
     return report
+
+
+def _run_folder(folder: Path, record: dict[str, Any]) -> RunFolder:
+    """A new folder, or the one of the same training that was interrupted, which then goes on from its last epoch."""
+    run = RunFolder(folder)
+    if run.record_file.exists() and record.items() <= run.record().items():
+        return run
+    return RunFolder.create(folder, record)
 
 
 def find_architecture(what: str) -> Architecture:

@@ -110,7 +110,7 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, ep
         parity,
         seconds,
     )
-    write_json(folder / "validation.json", {**winner.to_json(), "parity": parity, "data": session.dataset.summary()})
+    write_json(folder / "validation.json", {**winner.to_json(), "parity": parity, "data": session.data_record()})
     _require_fit(measured, budget, folder)
     return winner
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,21 +50,17 @@ def wide_space(write_space: Callable[..., Path]) -> SearchSpace:
 
 @pytest.fixture
 def deep_space(write_space: Callable[..., Path], checkout: Path, tmp_path: Path) -> SearchSpace:
-    """The MicroNet space without its shallow networks: one random draw in 159 million is the smallest."""
+    """The MicroNet space without its shallow networks."""
     text = (checkout / "search_spaces" / "kws_micronet.toml").read_text()
     (tmp_path / "kws_micronet.toml").write_text(text.replace("from = 1, to = 9", "from = 3, to = 9"))
     return load_space(tmp_path / "kws_micronet.toml")
 
 
-def peak_at_middle(space: SearchSpace) -> Callable[[Architecture], float]:
-    """Smooth, best where every decision takes its middle option."""
-
-    def score(architecture: Architecture) -> float:
-        taken = space.choices(architecture)
-        options = {decision.name: len(decision.options) for decision in space.decisions}
-        return -sum((index / (options[name] - 1) - 0.5) ** 2 for name, index in taken.items()) / len(taken)
-
-    return score
+def peak(architecture: Architecture) -> float:
+    """Smooth: 0 for a stem of 48 channels and two blocks of 24 and 72, below it for everything else."""
+    wanted = (48, 24, 72)
+    found = [block.width for block in architecture.blocks]
+    return -sum(((a - b) / 96) ** 2 for a, b in zip(found, wanted, strict=False)) - 0.5 * (3 - len(found))
 
 
 @every_engine
@@ -113,10 +110,10 @@ def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: A
 @every_engine
 def test_a_small_space_is_searched_whole_and_ends(engine: Engine, searcher: Any) -> None:
     """So the known optimum is found; no network is evaluated twice."""
-    searcher.score = peak_at_middle(searcher.space)
+    searcher.score = peak
     found = list(engine(searcher.request(limit=1000)))
     assert len(searcher.evaluated) == len(set(searcher.evaluated)) == searcher.space.size
-    assert best(found).score == max(map(searcher.score, searcher.evaluated))
+    assert best(found).architecture.summary() == "stem 12 | blocks 6 6"
 
 
 @every_engine
@@ -153,10 +150,10 @@ def test_nothing_is_evaluated_before_it_is_asked_for(engine: Engine, searcher: A
 def test_a_budget_that_hardly_anything_fits_is_met_in_bounded_time(
     engine: Engine, searcher: Any, deep_space: SearchSpace
 ) -> None:
-    """Fewer than one random draw in a million fits; 12 candidates take some of each engine's ways."""
+    """70 networks fit; one random draw in 2.3 million is one of them."""
     searcher.space = deep_space
     smallest = cost(deep_space.smallest().graph)
-    searcher.budget = Budget(flash_bytes=smallest.flash_bytes + 300)
+    searcher.budget = Budget(flash_bytes=smallest.flash_bytes + 1000)
     seconds = []
     iterator = engine(searcher.request(12))
     for _ in range(12):
@@ -169,13 +166,13 @@ def test_a_budget_that_hardly_anything_fits_is_met_in_bounded_time(
 
 
 def test_tpe_learns_from_its_candidates(searcher: Any, wide_space: SearchSpace) -> None:
-    """Distance from the optimum after 40 candidates, mean of 5 seeds."""
-    searcher.space, searcher.score = wide_space, peak_at_middle(wide_space)
+    """Distance from the optimum after 60 candidates, mean of 5 seeds."""
+    searcher.space, searcher.score = wide_space, peak
     mean = {
-        name: sum(best(list(get_engine(name)(searcher.request(40, seed)))).score for seed in range(5)) / 5
+        name: -sum(best(list(get_engine(name)(searcher.request(60, seed)))).score for seed in range(5)) / 5
         for name in ("tpe", "random")
     }
-    assert mean["tpe"] > mean["random"]
+    assert mean["tpe"] < mean["random"] / 2
 
 
 def test_an_unknown_engine_is_told() -> None:
@@ -184,8 +181,6 @@ def test_an_unknown_engine_is_told() -> None:
 
 
 def test_of_equal_scores_the_cheapest_is_best(candidates: list[Candidate]) -> None:
-    from dataclasses import replace
-
     smallest, largest, middle = (replace(candidate, score=0.5) for candidate in candidates)
     assert best([largest, middle, smallest]) == smallest
     assert best([middle, replace(largest, score=0.6)]).score == 0.6

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from nas.models.network import Convolution, Network, build_network
+from nas.space import Architecture, Graph, OpKind, load_space
+from nas.space.graph import GraphBuilder
+
+POINTS = [
+    *(pytest.param(load_space("kws_ds_cnn").points["mlperf-ds-cnn"], id="mlperf-ds-cnn"),),
+    pytest.param(load_space("kws_micronet").points["micronet-kws-s"], id="micronet-kws-s"),
+    pytest.param(load_space("kws_micronet").smallest(), id="smallest"),
+    pytest.param(load_space("kws_ds_cnn").sample(random.Random(0)), id="random"),
+]
+every_point = pytest.mark.parametrize("architecture", POINTS)
+
+
+def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
+
+
+def examples(graph: Graph, count: int = 2) -> Tensor:
+    return torch.randn(count, *channels_first(graph.shapes[0]), generator=torch.Generator().manual_seed(0))
+
+
+@every_point
+def test_every_layer_gives_the_shape_of_the_graph(architecture: Architecture) -> None:
+    graph, found = architecture.graph, {}
+    network = build_network(graph, seed=0)
+    for name, layer in network.layers.items():
+        layer.register_forward_hook(lambda layer, inputs, output, name=name: found.update({name: output.shape[1:]}))
+    network(examples(graph))
+    assert list(found) == [op.name.replace(".", "_") for op in graph.ops]
+    assert [tuple(shape) for shape in found.values()] == [channels_first(graph.shapes[op.output]) for op in graph.ops]
+
+
+@every_point
+def test_parameters_are_those_of_the_graph(architecture: Architecture) -> None:
+    """A convolution's bias is the batch norm's shift; the norm's scale is folded into the weights on export."""
+    graph = architecture.graph
+    folded = sum(op.bias_count for op in graph.ops if op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D))
+    assert sum(p.numel() for p in build_network(graph, seed=0).parameters()) == graph.parameters + folded
+
+
+@every_point
+def test_the_output_is_the_softmax_of_the_logits(architecture: Architecture) -> None:
+    network, inputs = build_network(architecture.graph, seed=0).eval(), examples(architecture.graph)
+    with torch.no_grad():
+        probabilities = network(inputs)
+        assert torch.allclose(probabilities, network.logits(inputs).softmax(dim=-1))
+    assert torch.allclose(probabilities.sum(dim=-1), torch.ones(2))
+
+
+def weights(network: Network) -> Tensor:
+    return torch.cat([value.flatten().double() for value in network.state_dict().values()])
+
+
+def test_the_seed_decides_the_weights() -> None:
+    graph = load_space("kws_ds_cnn").points["mlperf-ds-cnn"].graph
+    assert torch.equal(weights(build_network(graph, 3)), weights(build_network(graph, 3)))
+    assert not torch.equal(weights(build_network(graph, 3)), weights(build_network(graph, 4)))
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build_network(load_space("kws_ds_cnn").smallest().graph, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def convolution(
+    size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], depthwise: bool
+) -> tuple[Graph, Convolution]:
+    """A single layer over (h, w, 3), its batch norm still the identity."""
+    builder = GraphBuilder((*size, 3))
+    if depthwise:
+        builder.depthwise(0, "layer", kernel, stride)
+    else:
+        builder.conv(0, "layer", 4, kernel, stride)
+    layer = build_network(builder.build(), seed=0).layers["layer"].eval()
+    assert isinstance(layer, Convolution)
+    return builder.build(), layer
+
+
+def reference(x: np.ndarray, weight: np.ndarray, stride: tuple[int, int], depthwise: bool) -> np.ndarray:
+    """Convolution with TensorFlow's SAME padding, by its definition, one output value at a time.
+
+    x (h, w, c_in), weight (c_out, c_in or 1, kh, kw). Source: TensorFlow, "Notes on padding combination of operators".
+    """
+    height, width, _ = x.shape
+    out = np.zeros((-(-height // stride[0]), -(-width // stride[1]), len(weight)))
+    needed = [(n - 1) * s + k for n, s, k in zip(out.shape, stride, weight.shape[2:], strict=False)]
+    top, left = (max(need - have, 0) // 2 for need, have in zip(needed, x.shape, strict=False))
+    for row, column, channel in np.ndindex(*out.shape):
+        for i, j in np.ndindex(*weight.shape[2:]):
+            y, z = row * stride[0] + i - top, column * stride[1] + j - left
+            if 0 <= y < height and 0 <= z < width:
+                seen = x[y, z, [channel]] if depthwise else x[y, z]
+                out[row, column, channel] += seen @ weight[channel, :, i, j]
+    return out
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.booleans(),
+)
+def test_convolutions_pad_as_tensorflow_does(
+    size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], depthwise: bool
+) -> None:
+    graph, layer = convolution(size, kernel, stride, depthwise)
+    x = examples(graph, count=1)
+    with torch.no_grad():
+        found = layer(x)[0].permute(1, 2, 0).numpy()
+    scale = 1 / np.sqrt(1 + layer.norm.eps)  # of a batch norm that has seen nothing
+    weight = layer.conv.weight.detach().numpy()
+    expected = np.maximum(reference(x[0].permute(1, 2, 0).numpy(), weight, stride, depthwise) * scale, 0)
+    assert found.shape == graph.shapes[1]
+    assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_no_layer_pads_where_the_convolution_can(checkout: Path) -> None:
+    """A symmetric padding belongs to the convolution itself; an explicit one costs a copy."""
+    symmetric = convolution((8, 8), (3, 3), (1, 1), depthwise=True)[1]
+    odd = convolution((8, 8), (3, 3), (2, 2), depthwise=True)[1]
+    assert (symmetric.pad, symmetric.conv.padding) == (None, (1, 1))
+    assert (odd.pad, odd.conv.padding) == ((0, 1, 0, 1), (0, 0))
+
+
+def test_a_network_learns_by_every_weight() -> None:
+    """No parameter is left out of the output."""
+    graph = load_space("kws_ds_cnn").points["mlperf-ds-cnn"].graph
+    network = build_network(graph, seed=0)
+    nn.functional.cross_entropy(network.logits(examples(graph, 8)), torch.arange(8)).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())

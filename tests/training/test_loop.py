@@ -1,0 +1,151 @@
+"""The loop on a toy problem: is the left or the right half of a picture brighter?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas.models.network import Network, build_network
+from nas.space import Architecture, Block
+from nas.tasks.base import InputQuantization
+from nas.training.data import LabelledTensors, TrainingData
+from nas.training.loop import Epoch, Recipe, accuracy, predict, train
+
+ARCHITECTURE = Architecture(
+    "toy",
+    "toy",
+    (6, 6, 1),
+    2,
+    (Block("stem", "conv", 4, (3, 3), (1, 1)), Block("tail", "conv", 6, (3, 6), (2, 6))),
+    "pool_dense",
+)
+RECIPE = Recipe(epochs=6, batch_size=20)
+
+
+def some_samples(count: int, seed: int) -> LabelledTensors:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (count,), generator=generator)
+    inputs = torch.randint(-100, 100, (count, 1, 6, 6), generator=generator)
+    for half in (0, 1):
+        inputs[labels == half, :, :, 3 * half : 3 * half + 3] += 27
+    return LabelledTensors(inputs.to(torch.int8), labels)
+
+
+@pytest.fixture
+def data() -> TrainingData:
+    """Two variants of each training sample, the second one upside down."""
+    train_split = some_samples(200, seed=1)
+    variants = torch.stack([train_split.inputs, train_split.inputs.flip(2)])
+    return TrainingData(variants, train_split.labels, some_samples(200, seed=2), InputQuantization(0.02, 0), 2)
+
+
+def jitter(batch: Tensor, generator: torch.Generator) -> Tensor:
+    return batch + 0.1 * torch.randn(batch.shape, generator=generator)
+
+
+def trained(data: TrainingData, recipe: Recipe = RECIPE, seed: int = 0, **options: object) -> Network:
+    network = build_network(ARCHITECTURE.graph, seed=0)
+    train(network, data, recipe, jitter, seed, **options)  # type: ignore[arg-type]
+    return network
+
+
+def same(a: Network, b: Network) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_it_learns(data: TrainingData) -> None:
+    network = build_network(ARCHITECTURE.graph, seed=0)
+    before = accuracy(network, data, data.validation)
+    history = train(network, data, RECIPE, jitter, seed=0)
+    assert before < 0.75
+    assert accuracy(network, data, data.validation) > 0.93
+    assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
+    assert history[-1].loss < history[0].loss
+
+
+def test_the_seed_decides_every_bit(data: TrainingData) -> None:
+    assert same(trained(data), trained(data))
+    assert not same(trained(data), trained(data, seed=1))
+
+
+def test_variants_and_augmentation_are_used(data: TrainingData) -> None:
+    network = build_network(ARCHITECTURE.graph, seed=0)
+    train(network, data, RECIPE, lambda batch, generator: batch, seed=0)
+    assert not same(network, trained(data))
+    assert not same(trained(replace(data, train_inputs=data.train_inputs[:1])), trained(data))
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_an_interrupted_training_ends_with_the_same_bits(
+    data: TrainingData, tmp_path: Path, stopped_after: int
+) -> None:
+    def interrupt(epoch: Epoch) -> None:
+        if epoch.number == stopped_after:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        trained(data, checkpoint=checkpoint, on_epoch=interrupt)
+    seen: list[int] = []
+    resumed = trained(data, checkpoint=checkpoint, on_epoch=lambda epoch: seen.append(epoch.number))
+    assert seen == list(range(stopped_after + 1, 7))
+    assert same(resumed, trained(data))
+
+
+def test_a_finished_training_is_not_repeated(data: TrainingData, tmp_path: Path) -> None:
+    first = trained(data, checkpoint=tmp_path / "checkpoint.pt")
+    seen: list[Epoch] = []
+    assert same(trained(data, checkpoint=tmp_path / "checkpoint.pt", on_epoch=seen.append), first)
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "seed"), [(replace(RECIPE, epochs=7), 0), (replace(RECIPE, learning_rate=1e-3), 0), (RECIPE, 1)]
+)
+def test_the_checkpoint_of_another_training_is_left_alone(
+    data: TrainingData, tmp_path: Path, recipe: Recipe, seed: int
+) -> None:
+    trained(data, checkpoint=tmp_path / "checkpoint.pt")
+    assert same(trained(data, recipe, seed, checkpoint=tmp_path / "checkpoint.pt"), trained(data, recipe, seed))
+
+
+def test_the_learning_rate_rises_and_falls_to_zero(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 steps: up during a tenth of them, then half a cosine."""
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def watched(self: torch.optim.AdamW, *args: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    trained(data)
+    assert len(rates) == 60
+    assert max(rates) == pytest.approx(RECIPE.learning_rate)
+    assert rates.index(max(rates)) == 6
+    assert rates[0] == 0
+    assert rates[-1] < RECIPE.learning_rate / 500
+    assert rates[33] == pytest.approx(RECIPE.learning_rate / 2)
+
+
+def test_only_kernels_decay(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    decayed: dict[int, float] = {}
+
+    def watched(self: torch.optim.AdamW, *args: object) -> None:
+        decayed.update({p.ndim: group["weight_decay"] for group in self.param_groups for p in group["params"]})
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    trained(data, replace(RECIPE, epochs=1))
+    assert decayed == {4: RECIPE.weight_decay, 2: RECIPE.weight_decay, 1: 0.0}
+
+
+def test_predictions_do_not_depend_on_the_batch(data: TrainingData) -> None:
+    network = trained(data)
+    whole = predict(network, data, data.validation.inputs)
+    assert whole.shape == (200, 2)
+    assert torch.allclose(predict(network, data, data.validation.inputs, batch_size=7), whole, atol=1e-6)
+    assert torch.allclose(whole.sum(dim=1), torch.ones(200), atol=1e-6)

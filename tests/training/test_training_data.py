@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nas.tasks.base import DataSet, InputQuantization, Split, TrainingSplit
+from nas.training.data import training_data
+
+GRID = InputQuantization(scale=0.5, zero_point=10)
+
+
+@pytest.fixture
+def dataset() -> DataSet:
+    """Two variants of 3 samples (h, w, c) = (4, 3, 2); every value tells where it was."""
+    features = np.arange(2 * 3 * 24, dtype=np.float32).reshape(2, 3, 4, 3, 2) / 4
+    labels = np.array([0, 1, 1])
+    return DataSet(
+        "numbers",
+        True,
+        ("a", "b"),
+        TrainingSplit(features, labels),
+        Split(features[1], labels),
+        Split(features[0], labels),
+    )
+
+
+def test_channels_come_first_and_values_lie_on_the_grid(dataset: DataSet) -> None:
+    data = training_data(dataset, GRID, torch.device("cpu"))
+    assert data.train_inputs.shape == (2, 3, 2, 4, 3)
+    assert data.train_inputs.dtype == torch.int8
+    assert data.validation.inputs.shape == (3, 2, 4, 3)
+    assert data.train_labels.tolist() == data.validation.labels.tolist() == [0, 1, 1]
+    assert data.classes == 2
+    value = dataset.train.features[1, 2, 3, 1, 0]
+    assert data.train_inputs[1, 2, 0, 3, 1] == int(value / 0.5 + 10)
+
+
+def test_what_the_network_sees_is_within_a_step_of_the_features(dataset: DataSet) -> None:
+    data = training_data(dataset, GRID, torch.device("cpu"))
+    seen = data.dequantize(data.train_inputs[0]).permute(0, 2, 3, 1).numpy()
+    assert seen.dtype == np.float32
+    assert np.abs(seen - dataset.train.features[0]).max() < 0.5
+
+
+def test_the_data_set_itself_is_left_as_it_was(dataset: DataSet) -> None:
+    data = training_data(dataset, GRID, torch.device("cpu"))
+    data.train_labels[:] = 7
+    data.train_inputs[:] = 7
+    assert dataset.train.labels.tolist() == [0, 1, 1]
+    assert dataset.train.features[0, 0, 0, 0, 1] == 0.25
