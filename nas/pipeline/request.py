@@ -16,7 +16,7 @@ from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
 DEFAULT_SECONDS = 3600.0
 BUILTIN_SECONDS = 300.0  # a longer search on synthetic data finds nothing that is worth more
 EXPORT_SECONDS = 60.0  # export, TFLM and accuracy: 25 to 50 s measured on 2 cores
-TRAINING_SHARE = 0.45  # of the time for the winner's full training; the rest goes to the search
+TRAINING_SHARE = 0.45  # of the time at most for the winner's full training; the rest goes to the search
 CANDIDATE_EPOCHS = 4
 TRAIN_EPOCHS = 40
 

@@ -67,7 +67,7 @@ class Clock:
         return None if self.seconds is None else self.seconds - self.elapsed()
 
     def training_seconds(self) -> float | None:
-        """Seconds kept for the winner's full training."""
+        """Most seconds that the winner's full training may take."""
         return None if self.seconds is None else (self.seconds - EXPORT_SECONDS) * TRAINING_SHARE
 
 
@@ -152,7 +152,7 @@ def _find(
         run.append(candidate)
         found.append(candidate)
         run.update(elapsed_seconds=clock.elapsed())
-        session.reporter.candidate(candidate, best(found), _search_left(clock))
+        session.reporter.candidate(candidate, best(found), _search_left(plan, clock, found))
     if not found:
         raise InfeasibleError(f"{plan.space.name}: no network was found within {plan.budget.bounds()}")
     return found
@@ -164,7 +164,7 @@ def _stopper(plan: SearchPlan, clock: Clock) -> Callable[[Sequence[Candidate]], 
     def stop(found: Sequence[Candidate]) -> bool:
         if plan.options.trials is not None and len(found) >= plan.options.trials:
             return True
-        left = _search_left(clock)
+        left = _search_left(plan, clock, found)
         if left is None or not found:
             return False
         return left < sum(c.seconds for c in found) / len(found)
@@ -172,9 +172,13 @@ def _stopper(plan: SearchPlan, clock: Clock) -> Callable[[Sequence[Candidate]], 
     return stop
 
 
-def _search_left(clock: Clock) -> float | None:
-    left, training = clock.left(), clock.training_seconds()
-    return None if left is None or training is None else left - training - EXPORT_SECONDS
+def _search_left(plan: SearchPlan, clock: Clock, found: Sequence[Candidate]) -> float | None:
+    """Seconds until the final training must start: enough is kept for the slowest network seen, as any may win."""
+    left, most = clock.left(), clock.training_seconds()
+    if left is None or most is None:
+        return None
+    slowest = max((c.seconds for c in found), default=0.0) / plan.options.epochs * plan.options.train_epochs
+    return left - min(slowest, most) - EXPORT_SECONDS
 
 
 def _seconds(plan: SearchPlan, session: Session) -> float | None:
