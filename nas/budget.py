@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nas.cost.model import Cost, cost
 from nas.errors import InfeasibleError, InputError
@@ -24,6 +24,14 @@ class MemorySpec(Table):
     sram: Bytes
     reserved_flash: Annotated[int, Field(ge=0)]
     reserved_sram: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _something_left(self) -> MemorySpec:
+        for kind in ("flash", "sram"):
+            reserved, there_is = getattr(self, f"reserved_{kind}"), getattr(self, kind)
+            if reserved >= there_is:
+                raise ValueError(f"reserved_{kind}: {reserved:,} of {there_is:,} bytes leave nothing")
+        return self
 
 
 class LatencySpec(Table):
@@ -134,6 +142,9 @@ def require_reachable(space: SearchSpace, budget: Budget) -> None:
         asked = ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in broken)
         needs = ", ".join(f"{_flag(name)} {_show(name, value)}" for name, value in broken.items())
         nearest = " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in broken.items())
+        if "ops" in broken and budget.latency_ms is not None:
+            asked += f" (--latency {budget.latency_ms:g}ms allows no more ops)"
+            nearest = nearest.replace("--ops", "a --latency that allows ops of")
         raise InfeasibleError(
             f"budget infeasible: {asked}, but the smallest network of {space.name} ({smallest.summary()}) "
             f"needs {needs}\n"

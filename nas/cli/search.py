@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     task: Annotated[str | None, typer.Option(help="What the network is for: kws.")] = None,
     space: Annotated[str | None, typer.Option(help="Search space, by name or file. Default: TASK_micronet.")] = None,
     mcu: Annotated[
@@ -54,7 +55,9 @@ def search(
     from nas.errors import InputError
     from nas.pipeline.request import SearchOptions, plan_search
 
-    if resume is None and task is None:
+    if resume is not None:
+        _require_alone(context)
+    elif task is None:
         raise InputError("what is the network for? try: nas search --task kws --flash 256KB")
     options = SearchOptions(
         task or "",
@@ -86,6 +89,17 @@ def search(
         else:
             result = start_search(plan, out, reporter)
     _show_result(result.report, as_json)
+
+
+def _require_alone(context: typer.Context) -> None:
+    """A resumed run asks for what it was started with; another flag beside ``--resume`` would be ignored."""
+    from nas.errors import InputError
+
+    allowed = {"resume", "as_json"}
+    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if others := sorted(set(given) - allowed):
+        flags = ", ".join("--" + name.replace("_", "-") for name in others)
+        raise InputError(f"--resume goes on with what the run was asked for: leave out {flags}")
 
 
 def _show_plan(options: SearchOptions, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.engines.base import Candidate
-from nas.errors import RunFolderError
+from nas.errors import InputError, RunFolderError
 from nas.files import write_json
 
 
@@ -103,7 +103,7 @@ class RunFolder:
             os.truncate(file, len(whole))
         try:
             return [Candidate.from_json(json.loads(line)) for line in whole.splitlines()]
-        except (ValueError, KeyError, TypeError) as cause:
+        except (ValueError, KeyError, TypeError, InputError) as cause:
             raise RunFolderError(f"{file}: not a list of candidates: {cause}") from cause
 
     def append(self, candidate: Candidate) -> None:

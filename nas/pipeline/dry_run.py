@@ -22,7 +22,7 @@ from nas.units import format_bytes, format_ops, format_seconds
 
 # Inference ops per second at which 2 cores of a server train in float32: 5 to 17 G measured on networks of the space.
 TRAINING_OPS_PER_SECOND = 10e9
-SAMPLES = 100  # feasible networks whose mean op count stands for a candidate
+SAMPLES = 20  # feasible networks whose mean op count stands for a candidate
 
 
 def describe_plan(options: SearchOptions) -> dict[str, Any]:

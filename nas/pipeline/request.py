@@ -90,6 +90,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     space = load_space(options.space or f"{task.name}_micronet")
     if space.task != task.name:
         raise InputError(f"the space {space.name} is for the task {space.task}, not for {task.name}")
+    _require_shape(space, task)
     budget = make_budget(
         options.mcu,
         task=task.name,
@@ -100,6 +101,14 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     )
     require_reachable(space, budget)
     return SearchPlan(options, task, space, budget, _parsed(parse_seconds, options.time))
+
+
+def _require_shape(space: SearchSpace, task: Task) -> None:
+    if (space.spec.input, space.spec.classes) != (task.input_shape, len(task.classes)):
+        raise InputError(
+            f"{space.origin}: input {space.spec.input} and {space.spec.classes} classes do not fit "
+            f"the task {task.name}, which gives {task.input_shape} and has {len(task.classes)}"
+        )
 
 
 def _parsed(parse: Any, value: Any) -> Any:

@@ -93,10 +93,14 @@ def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
     run = RunFolder.open(folder)
     with run.locked():
         record = run.record()
-        if record["status"] == "done":
+        if record.get("status") == "done":
             raise RunFolderError(f"the run in {folder} is finished: see {folder / 'result.json'}")
-        plan = plan_search(SearchOptions.from_json(record["request"], run.record_file))
-        if plan.space.sha256 != record["space"]["sha256"]:
+        try:
+            request, sha256 = record["request"], record["space"]["sha256"]
+        except (KeyError, TypeError) as cause:
+            raise RunFolderError(f"{run.record_file}: not the record of a search: no {cause}") from cause
+        plan = plan_search(SearchOptions.from_json(request, run.record_file))
+        if plan.space.sha256 != sha256:
             raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")
         return _carry_out(run, plan, reporter)
 
@@ -115,7 +119,11 @@ def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     history = run.candidates()
     record = run.record()
     clock = Clock(_seconds(plan, session), session.started - record.get("elapsed_seconds", 0.0))
-    plan = _trainable(plan, session, clock, record)
+    try:
+        plan = _trainable(plan, session, clock, record)
+    except InputError:
+        run.discard()
+        raise
     run.update(
         status="searching",
         data=session.data_record(),

@@ -21,6 +21,7 @@ from nas.tasks.base import InputQuantization
 from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, training_data
 from nas.training.loop import Epoch, Recipe, accuracy, train
 
+MAX_SEED = 2**31 - 1  # with the epoch it must fit into the 64 bits of torch's generators
 CALIBRATION_STEPS = 3  # training steps that are timed, after one that is not
 
 
@@ -95,8 +96,10 @@ def open_session(task: Task, source: str | None, seed: int, device: str, reporte
 
     Raises:
         DataError: the data set is missing, damaged or of another kind.
-        InputError: the device is not there.
+        InputError: the device is not there, or a seed out of range.
     """
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"--seed {seed} must be from 0 to {MAX_SEED:,}")
     started, where = time.monotonic(), choose_device(device)
     dataset = task.load(source, progress=reporter.progress)
     for note in dataset.notes:

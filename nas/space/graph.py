@@ -90,11 +90,15 @@ class GraphBuilder:
         return self._append(Op(OpKind.CONV_2D, name, (x,), self._next, kernel, stride, True, weights), shape)
 
     def depthwise(self, x: int, name: str, kernel: tuple[int, int], stride: tuple[int, int]) -> int:
-        """Depthwise convolution, batch norm and ReLU with TF-SAME padding; keeps the channels."""
+        """Depthwise convolution, batch norm and ReLU with TF-SAME padding; keeps the channels.
+
+        Over one channel it is a plain convolution, and the TFLite converter writes it as one.
+        """
         h, w, c = self.shapes[x]
         weights = (1, *kernel, c)
         shape = (*same_size((h, w), stride), c)
-        return self._append(Op(OpKind.DEPTHWISE_CONV_2D, name, (x,), self._next, kernel, stride, True, weights), shape)
+        kind = OpKind.CONV_2D if c == 1 else OpKind.DEPTHWISE_CONV_2D
+        return self._append(Op(kind, name, (x,), self._next, kernel, stride, True, weights), shape)
 
     def global_average_pool(self, x: int, name: str) -> int:
         """Average over the whole map: (h, w, c) -> (1, 1, c)."""

@@ -124,6 +124,8 @@ class SearchSpace:
         return {point.name: self._point(point.name, point.width) for point in self.spec.point}
 
     def _point(self, name: str, widths: dict[str, list[int]]) -> Architecture:
+        if unknown := sorted(set(widths) - {stage.name for stage in self.spec.stage}):
+            raise InputError(f"{self.origin}: point[{name}].width.{unknown[0]}: no stage of this name")
         blocks = []
         for stage in self.spec.stage:
             for i, width in enumerate(widths.get(stage.name, ())):

@@ -52,7 +52,7 @@ Shape = Annotated[tuple[Count, Count, Count], BeforeValidator(lambda v: tuple(v)
 class StageSpec(Table):
     """One ``[[stage]]``: ``repeat`` blocks of one kind; the stride belongs to the first of them."""
 
-    name: Name
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]  # decisions and layers are named STAGE.NUMBER.PART
     kind: str
     kernel: Kernels
     stride: Count = 1
@@ -68,6 +68,10 @@ class StageSpec(Table):
                 raise ValueError(f"{key}: options must rise and not repeat, found {list(options)}")
             if options[-1] > most:
                 raise ValueError(f"{key}: {options[-1]} is above the largest possible, {most}")
+        areas = [height * width for height, width in self.kernel]
+        if areas != sorted(areas) or len(set(self.kernel)) < len(self.kernel):
+            found = [list(kernel) for kernel in self.kernel]
+            raise ValueError(f"kernel: options must rise in area and not repeat, found {found}")
         if self.repeat != tuple(range(self.repeat[0], self.repeat[-1] + 1)):
             raise ValueError(f"repeat: must be consecutive numbers, found {list(self.repeat)}")
         return self
@@ -109,9 +113,10 @@ class SpaceSpec(Table):
 
     @model_validator(mode="after")
     def _distinct(self) -> SpaceSpec:
-        names = [stage.name for stage in self.stage]
-        if len(set(names)) < len(names):
-            raise ValueError(f"stage: names must differ, found {', '.join(names)}")
+        for table, entries in (("stage", self.stage), ("point", self.point)):
+            names = [entry.name for entry in entries]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{table}: names must differ, found {', '.join(names)}")
         return self
 
 
@@ -143,7 +148,8 @@ def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, s
     part: Any
     for part in error["loc"]:
         if isinstance(part, int):
-            named = value[part].get("name") if isinstance(value, list) and isinstance(value[part], dict) else None
+            item = value[part] if _has(value, part) else None
+            named = item.get("name") if isinstance(item, dict) else None
             table += f"[{named or part + 1}]"
         else:
             table += f".{part}" if table else part

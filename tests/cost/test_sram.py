@@ -72,6 +72,10 @@ def test_the_first_gap_that_fits_is_taken() -> None:
     assert greedy_plan([Buffer(0, 64, 0, 0), Buffer(1, 48, 0, 1), Buffer(2, 16, 1, 1)]) == {0: 0, 1: 64, 2: 0}
 
 
+def test_a_gap_of_just_the_right_size_is_taken() -> None:
+    assert greedy_plan([Buffer(3, 64, 0, 0), Buffer(2, 64, 0, 1), Buffer(1, 64, 1, 1)]) == {3: 0, 2: 64, 1: 0}
+
+
 def test_a_gap_that_is_too_small_is_passed_over() -> None:
     """Tensor 2 leaves 24 bytes below tensor 1."""
     buffers = [Buffer(0, 64, 0, 0), Buffer(1, 48, 0, 2), Buffer(2, 40, 2, 2), Buffer(3, 32, 2, 2)]

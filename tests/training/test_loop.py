@@ -62,7 +62,7 @@ def test_it_learns(data: TrainingData) -> None:
     before = accuracy(network, data, data.validation)
     history = train(network, data, RECIPE, jitter, seed=0)
     assert before < 0.75
-    assert accuracy(network, data, data.validation) > 0.93
+    assert accuracy(network, data, data.validation) > 0.85
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[-1].loss < history[0].loss
 

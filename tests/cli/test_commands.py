@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+DRY_RUN = ("search", "--task", "kws", "--flash", "256KB", "--sram", "128KB", "--data", "builtin", "--dry-run")
+
+
+def only_json(text: str) -> Any:
+    """One JSON value and nothing else on stdout."""
+    value, end = json.JSONDecoder().raw_decode(text)
+    assert text[end:] == "\n"
+    return value
+
+
+def test_dry_run_is_one_json_object_and_does_nothing(call_nas: Call, tmp_path: Path) -> None:
+    done = call_nas(*DRY_RUN, "--json", "--trials", "5", "--epochs", "8", "--time", "45m")
+    assert (done.code, done.err) == (0, "")
+    plan = only_json(done.out)
+    assert plan["space"] == "kws_micronet"
+    assert plan["space_size"] == sum(69**depth for depth in range(2, 11))
+    assert plan["budget"] == {"flash_bytes": 262_144, "sram_bytes": 131_072, "ops": None, "latency_ms": None}
+    assert plan["smallest"]["flash_bytes"] == 2608
+    assert plan["largest"]["ops"] == 187_810_824
+    assert plan["tme"] == 5 * 8 / 40
+    assert 0 < plan["minutes"] <= 45
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_in_words(call_nas: Call) -> None:
+    done = call_nas(*DRY_RUN)
+    for words in (
+        "SYNTHETIC",
+        "2.48e+18 networks",
+        "smallest  flash 2.5 KB (2,608 B)",
+        "flash_bytes 262,144",
+        "5 m 0 s",
+    ):
+        assert words in done.out
+
+
+def test_spaces(call_nas: Call, checkout: Path) -> None:
+    rows = {row["name"]: row for row in only_json(call_nas("spaces", "--json").out)}
+    assert set(rows) == {path.stem for path in (checkout / "search_spaces").glob("*.toml")}
+    for row in rows.values():
+        assert row["task"] == "kws"
+        assert row["smallest"]["flash_bytes"] < row["largest"]["flash_bytes"]
+    assert rows["kws_micronet"]["points"] == ["micronet-kws-s", "micronet-kws-m", "micronet-kws-l"]
+    assert all(name in call_nas("spaces").out for name in rows)
+
+
+def test_mcus(call_nas: Call, checkout: Path) -> None:
+    rows = {row["name"]: row for row in only_json(call_nas("mcus", "--json").out)}
+    assert set(rows) == {path.stem for path in (checkout / "constraints").glob("*.toml")}
+    assert rows["stm32f446re"]["core"] == "Cortex-M4"
+    assert (rows["stm32f446re"]["flash_bytes"], rows["stm32f446re"]["sram_bytes"]) == (524_288, 131_072)
+    assert all(name in call_nas("mcus").out for name in rows)
+
+
+def test_files_of_the_user_are_listed_too(
+    call_nas: Call, write_space: Callable[..., Path], tmp_path: Path, checkout: Path
+) -> None:
+    for kind, source in (("search_spaces", write_space()), ("constraints", checkout / "constraints/stm32f446re.toml")):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "toy.toml").write_text(source.read_text().replace('"stm32f446re"', '"toy"'))
+    for command in ("spaces", "mcus"):
+        assert "toy" in [row["name"] for row in only_json(call_nas(command, "--json").out)]
+
+
+@pytest.mark.parametrize("words", [(), ("search",), ("validate",)])
+def test_a_command_without_words_shows_its_help(call_nas: Call, words: tuple[str, ...]) -> None:
+    assert "Usage: " in call_nas(*words).out
+
+
+def test_an_mcu_sets_both_budgets(call_nas: Call) -> None:
+    words = ("search", "--task", "kws", "--mcu", "stm32f746zg", "--latency", "200ms", "--data", "builtin")
+    budget = only_json(call_nas(*words, "--dry-run", "--json").out)["budget"]
+    assert budget["flash_bytes"] == 1_048_576 - 102_400
+    assert budget["sram_bytes"] == 327_680 - 8_192
+    assert budget["latency_ms"] == 200
+    assert budget["ops"] == int((200 - 40) / 4.44 * 1e6)

@@ -1,0 +1,76 @@
+"""From flags to a plan, before anything heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.budget import Budget
+from nas.errors import InfeasibleError, InputError, RunFolderError
+from nas.pipeline.dry_run import describe_plan
+from nas.pipeline.request import SearchOptions, plan_search
+
+
+def options(**given: Any) -> SearchOptions:
+    return SearchOptions(**{"task": "kws", "flash": "256KB", "data": "builtin", **given})
+
+
+def test_flags_become_numbers() -> None:
+    plan = plan_search(options(sram="128KB", ops="30M", time="45m"))
+    assert plan.budget == Budget(262_144, 131_072, 30_000_000)
+    assert plan.seconds == 2700
+    assert (plan.task.name, plan.space.name) == ("kws", "kws_micronet")
+
+
+def test_numbers_are_taken_as_they_are() -> None:
+    plan = plan_search(options(flash=262_144, time=2700))
+    assert (plan.budget, plan.seconds) == (Budget(262_144), 2700)
+
+
+def test_options_read_back(tmp_path: Path) -> None:
+    asked = options(space="kws_ds_cnn", time="45m", trials=3)
+    assert SearchOptions.from_json(asked.to_json(), tmp_path) == asked
+
+
+def test_options_of_another_version_are_told() -> None:
+    with pytest.raises(RunFolderError, match=r"old/run.json: request: .*'colour'"):
+        SearchOptions.from_json({"task": "kws", "colour": 3}, Path("old/run.json"))
+
+
+def test_a_bound_of_ops_is_only_ever_tightened() -> None:
+    plan = plan_search(options(ops="30M"))
+    assert plan.within_ops(10**7).budget == Budget(262_144, ops=10**7)
+    assert plan.within_ops(10**9).budget == plan.budget
+    assert plan_search(options()).within_ops(10**7).budget == Budget(262_144, ops=10**7)
+
+
+@pytest.mark.parametrize("name", ["trials", "epochs", "train_epochs"])
+def test_counts_start_at_one(name: str) -> None:
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} 0 must be at least 1"):
+        plan_search(options(**{name: 0}))
+
+
+def test_an_impossible_budget_is_no_plan() -> None:
+    with pytest.raises(InfeasibleError, match="the smallest network of kws_ds_cnn"):
+        plan_search(options(space="kws_ds_cnn", sram="2KB"))
+
+
+@pytest.mark.parametrize(
+    ("given", "tme"),
+    [({"trials": 20, "epochs": 6, "train_epochs": 30}, 4.0), ({"trials": 1, "epochs": 1, "train_epochs": 100}, 0.01)],
+)
+def test_the_price_in_trained_model_equivalents(given: dict[str, int], tme: float) -> None:
+    assert describe_plan(options(**given))["tme"] == tme
+
+
+@pytest.mark.parametrize("given", [{"time": "10m"}, {"time": "10m", "trials": 1000}, {"time": "1h", "ops": "1M"}])
+def test_the_price_stays_within_the_time(given: dict[str, Any]) -> None:
+    minutes = describe_plan(options(**given))["minutes"]
+    assert 1 <= minutes <= {"10m": 10, "1h": 60}[given["time"]]
+
+
+def test_more_trials_cost_more() -> None:
+    prices = [describe_plan(options(trials=trials))["minutes"] for trials in (1, 10, 100)]
+    assert prices[0] < prices[1] < prices[2]
