@@ -66,6 +66,7 @@ def require_refused(done: Any, tmp_path: Path, *named: str) -> None:
         (("--train-epochs", "-1"), ["--train-epochs -1 must be at least 1"]),
         (("--data", "nowhere"), ["data folder nowhere does not exist", "builtin"]),
         (("--time", "30s", "--data", "speech"), ["--time 30s is too short", "--train-epochs"]),
+        (("--seed", "-1", "--data", "speech"), ["--seed -1 must be from 0 to"]),
         (("--device", "tpu", "--data", "speech"), ["no device 'tpu'", "auto, cpu or cuda"]),
     ],
     ids=" ".join,
@@ -162,6 +163,11 @@ def test_a_run_that_cannot_go_on(call_nas: Call, tmp_path: Path, record: str | N
     if record is not None:
         (tmp_path / "old" / "run.json").write_text(record)
     require_refused(call_nas("search", "--resume", "old"), tmp_path, named)
+
+
+def test_a_flag_that_a_resumed_run_would_ignore(call_nas: Call, tmp_path: Path) -> None:
+    finished = call_nas("search", "--resume", "old", "--flash", "64KB", "--dry-run", "--json")
+    require_refused(finished, tmp_path, "--resume goes on", "leave out --dry-run, --flash")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ CASES: dict[str, Callable[[], Architecture]] = {
     "mlperf-ds-cnn": lambda: load_space("kws_ds_cnn").points["mlperf-ds-cnn"],
     # as few channels as the space has, and twice the same number
     "smallest": lambda: load_space("kws_micronet").smallest(),
+    # a depthwise convolution over one channel, which the converter writes as a plain one
+    "one-channel": lambda: Architecture(
+        "one", "kws", (12, 8, 1), 3, (Block("blocks", "ds", 6, (3, 3), (1, 1)),), "pool_dense"
+    ),
     # nothing that is a multiple of anything; a stem alone keeps its resolution, then a stride of 2 on odd sizes
     "odd": lambda: Architecture(
         "odd",

@@ -48,6 +48,7 @@ INPUT = "input = [12, 9, 2]"
         ('kind = "ds"', 'kind = "dsc"', "stage[blocks]", "kind: 'dsc' is not a block kind; there are conv, ds"),
         ('kind = "pool_dense"', 'kind = "dense"', "head", "kind: 'dense' is not a head; there are pool_dense"),
         ('name = "blocks"', 'name = "stem"', "", "stage: names must differ, found stem, stem"),
+        ('name = "blocks"', 'name = "blocks.1"', "stage[blocks.1].name", "should match pattern"),
         ("schema = 1", "schema = 2", "schema", "should be 1, found 2"),
         ('name = "toy"', 'name = "to y"', "name", "should match pattern"),
         ('name = "toy"', 'name = "other"', "name", "must be the file's stem 'toy', found 'other'"),
