@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import __version__
+from nas.cost.ops import ops
 from nas.engines import Candidate, SearchRequest, best, get_engine
 from nas.engines.run_folder import RunFolder
 from nas.engines.sampling import sample_feasible
@@ -22,6 +24,7 @@ from nas.pipeline.request import (
     BUILTIN_SECONDS,
     DEFAULT_SECONDS,
     EXPORT_SECONDS,
+    LEAST_EPOCHS_SHARE,
     TRAINING_SHARE,
     SearchOptions,
     SearchPlan,
@@ -30,6 +33,7 @@ from nas.pipeline.request import (
 from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.winner import Winner, make_winner
 
+SPEED_SAMPLES = 9  # feasible networks, of which the one with the median op count tells the training speed
 RECORDED_PACKAGES = (
     "torch",
     "numpy",
@@ -197,7 +201,7 @@ def _seconds(plan: SearchPlan, session: Session) -> float | None:
 
 
 def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str, Any]) -> SearchPlan:
-    """Leave out networks that could not be trained fully within the time; a resumed run keeps its first bound.
+    """Leave out networks that could hardly be trained within the time; a resumed run keeps its first bound.
 
     Raises:
         InputError: not even the smallest network could be trained; names a time that would do.
@@ -207,11 +211,10 @@ def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[st
         return plan.within_ops(record["trainable_ops"])
     if available is None:
         return plan
-    import random
-
-    sample = sample_feasible(plan.space, plan.budget, random.Random(plan.options.seed)) or plan.space.smallest()
-    speed = session.training_ops_per_second(sample)
-    samples = session.clips * plan.options.train_epochs
+    rng = random.Random(plan.options.seed)
+    points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SPEED_SAMPLES)]
+    speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[SPEED_SAMPLES // 2])
+    samples = session.clips * plan.options.train_epochs * LEAST_EPOCHS_SHARE
     limit = int(speed * available / samples) if available > 0 else 0
     bounded = plan.within_ops(max(limit, 1))
     if not bounded.budget.admits(plan.space.smallest()):

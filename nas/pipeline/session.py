@@ -22,7 +22,8 @@ from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, t
 from nas.training.loop import Epoch, Recipe, accuracy, train
 
 MAX_SEED = 2**31 - 1  # with the epoch it must fit into the 64 bits of torch's generators
-CALIBRATION_STEPS = 3  # training steps that are timed, after one that is not
+WARMUP_STEPS = 3  # the first steps are slower: kernels are chosen then
+CALIBRATION_STEPS = 10  # timed training steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ class Session:
 
     def training_ops_per_second(self, architecture: Architecture) -> float:
         """Inference ops per second at which this machine trains: a few steps of a network, timed."""
-        network = build_network(architecture.graph, self.seed).to(self.device)
+        network = build_network(architecture.graph, self.seed)
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         rows = torch.arange(min(Recipe(1).batch_size, self.clips), device=self.device)
         started = 0.0
-        for step in range(CALIBRATION_STEPS + 1):
-            if step == 1:
+        for step in range(WARMUP_STEPS + CALIBRATION_STEPS):
+            if step == WARMUP_STEPS:
                 started = time.monotonic()
             inputs = self.data.dequantize(self.data.train_inputs[0, rows])
             F.cross_entropy(network.logits(inputs), self.data.train_labels[rows]).backward()  # type: ignore[no-untyped-call]
