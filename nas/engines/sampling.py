@@ -8,7 +8,7 @@ from collections.abc import Collection
 from nas.budget import Budget
 from nas.space import Architecture, SearchSpace
 
-MAX_TRIES = 200  # rejections before the last draw is shrunk; about 20 ms of cost evaluations
+MAX_TRIES = 200  # rejections before the last draw is shrunk; a proposal takes 0.06 s where one draw in 2 million fits
 
 
 def sample_feasible(

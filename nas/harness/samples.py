@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,23 @@ def as_batch(inputs: Int8Array, input_shape: tuple[int, ...]) -> Int8Array:
             f"the model takes int8 (n, {values}) or (n, {_sizes(input_shape)}), got {inputs.dtype} {inputs.shape}"
         )
     return np.ascontiguousarray(inputs).reshape(-1, *input_shape[1:])
+
+
+def run_each(run_one: Callable[[Int8Array], Int8Array], inputs: Int8Array, input_shape: tuple[int, ...]) -> Int8Array:
+    """Run samples one after another.
+
+    Args:
+        run_one: maps one sample (1, ...) to its outputs (classes,).
+        inputs: (n, ...) int8, each sample with as many values as the model's input, in any shape.
+        input_shape: of the model, with its leading batch of 1.
+
+    Returns:
+        (n, classes) int8.
+
+    Raises:
+        InputError: the samples do not fit the model's input.
+    """
+    return np.stack([run_one(sample[np.newaxis]) for sample in as_batch(inputs, input_shape)])
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

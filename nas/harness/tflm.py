@@ -20,7 +20,7 @@ import numpy as np
 
 from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
-from nas.harness.samples import as_batch
+from nas.harness.samples import run_each
 from nas.harness.stderr import captured_stderr
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
@@ -59,19 +59,8 @@ class TflmModel:
         self.input_shape = tuple(int(size) for size in self._interpreter.get_input_details(0)["shape"])
 
     def run(self, inputs: Int8Array) -> Int8Array:
-        """Run samples one after another.
-
-        Args:
-            inputs: (n, ...) int8, each sample with as many values as the model's input, in any shape.
-
-        Returns:
-            (n, classes) int8.
-
-        Raises:
-            InputError: the samples do not fit the model's input.
-        """
-        samples = as_batch(inputs, self.input_shape)
-        return np.stack([self._run_one(sample[np.newaxis]) for sample in samples])
+        """Run samples one after another: (n, ...) int8 -> (n, classes) int8; see ``run_each``."""
+        return run_each(self._run_one, inputs, self.input_shape)
 
     def _run_one(self, sample: Int8Array) -> Int8Array:
         self._interpreter.set_input(sample, 0)

@@ -32,6 +32,7 @@ from nas.pipeline.request import (
 )
 from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.winner import Winner, make_winner
+from nas.space import Architecture
 
 SPEED_SAMPLES = 9  # feasible networks, of which the one with the median op count tells the training speed
 RECORDED_PACKAGES = (
@@ -156,7 +157,7 @@ def _find(
     if run.record().get("winner_epochs"):
         return found
 
-    def evaluate(architecture: Any, number: int) -> tuple[float, float]:
+    def evaluate(architecture: Architecture, number: int) -> tuple[float, float]:
         return session.score(architecture, epochs, f"candidate {number + 1}")
 
     request = SearchRequest(plan.space, plan.budget, evaluate, _stopper(plan, clock), plan.options.seed, tuple(history))

@@ -22,7 +22,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is trained. Chosen on the validation split of the real KWS recordings."""
+    """How a network is trained. Learning rate, decay and smoothing: the validation split of the real KWS recordings."""
 
     epochs: int
     batch_size: int = 100  # as the MLPerf Tiny reference
