@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from nas.cost.model import Cost, cost
 from nas.errors import InfeasibleError, InputError
@@ -43,7 +44,7 @@ class LatencySpec(Table):
 
 
 class McuSpec(Table):
-    """A constraint file: one microcontroller or budget profile."""
+    """A constraint file with a ``[memory]`` table: one microcontroller."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: Name
@@ -52,6 +53,47 @@ class McuSpec(Table):
     source: str
     memory: MemorySpec
     latency: dict[str, LatencySpec] = Field(default={})
+
+    def limits(self) -> Budget:
+        """What is left for a model: flash and SRAM less the reserved parts."""
+        memory = self.memory
+        return Budget(memory.flash - memory.reserved_flash, memory.sram - memory.reserved_sram)
+
+
+class BoundsSpec(Table):
+    """``[budget]`` of a profile: what a model may take, in bytes and ops; an absent bound is none."""
+
+    flash: Bytes | None = None
+    sram: Bytes | None = None
+    ops: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _something_bound(self) -> BoundsSpec:
+        if self.flash is None and self.sram is None and self.ops is None:
+            raise ValueError("at least one of flash, sram, ops must be given")
+        return self
+
+
+class ProfileSpec(Table):
+    """A constraint file with a ``[budget]`` table: bounds with a name, and no chip behind them."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    description: str
+    source: str
+    budget: BoundsSpec
+
+    def limits(self) -> Budget:
+        """The bounds as they are; nothing is reserved."""
+        return Budget(self.budget.flash, self.budget.sram, self.budget.ops)
+
+
+class _Kind(Table):
+    """As much of a constraint file as tells a profile from a microcontroller."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    budget: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +136,7 @@ def make_budget(
     ops: int | None = None,
     latency_ms: float | None = None,
 ) -> Budget:
-    """A budget from an MCU file, tightened or replaced by explicit bounds.
+    """A budget from the file of an MCU or a profile, tightened or replaced by explicit bounds.
 
     A latency becomes an op count by the line that the MCU's file gives for the task.
 
@@ -102,16 +144,10 @@ def make_budget(
         InputError: no bound at all, no such MCU, or a latency that nothing can translate.
     """
     spec = load_mcu(mcu) if mcu is not None else None
-    budget = Budget(flash_bytes, sram_bytes, ops, latency_ms)
-    if spec is not None:
-        memory = spec.memory
-        budget = replace(
-            budget,
-            flash_bytes=flash_bytes or memory.flash - memory.reserved_flash,
-            sram_bytes=sram_bytes or memory.sram - memory.reserved_sram,
-        )
+    given = spec.limits() if spec is not None else Budget()
+    budget = Budget(flash_bytes or given.flash_bytes, sram_bytes or given.sram_bytes, ops or given.ops, latency_ms)
     if latency_ms is not None:
-        budget = replace(budget, ops=min(ops or 10**18, _ops_within(latency_ms, spec, task)))
+        budget = replace(budget, ops=min(budget.ops or 10**18, _ops_within(latency_ms, spec, task)))
     if not budget.bounds():
         raise InputError(
             "no budget: give --flash, --sram, --ops or --mcu, for example --flash 256KB (nas mcus lists the MCUs)"
@@ -119,14 +155,30 @@ def make_budget(
     return budget
 
 
-def load_mcu(name: str) -> McuSpec:
-    """Read a constraint file by name or path."""
-    return read_toml(find_file("constraints", name), McuSpec)
+def load_mcu(name: str) -> McuSpec | ProfileSpec:
+    """Read a constraint file, of a microcontroller or a profile, by name or path."""
+    return _read(find_file("constraints", name))
 
 
 def list_mcus() -> list[McuSpec]:
-    """Every constraint file that is found, by name."""
-    return [read_toml(path, McuSpec) for _, path in sorted(list_files("constraints").items())]
+    """Every microcontroller that is found, by name."""
+    return [spec for spec in _read_all() if isinstance(spec, McuSpec)]
+
+
+def list_profiles() -> list[ProfileSpec]:
+    """Every budget profile that is found, by name."""
+    return [spec for spec in _read_all() if isinstance(spec, ProfileSpec)]
+
+
+def _read_all() -> list[McuSpec | ProfileSpec]:
+    return [_read(path) for _, path in sorted(list_files("constraints").items())]
+
+
+def _read(path: Path) -> McuSpec | ProfileSpec:
+    """A file with a ``[budget]`` table is a profile, any other a microcontroller."""
+    if read_toml(path, _Kind).budget is None:
+        return read_toml(path, McuSpec)
+    return read_toml(path, ProfileSpec)
 
 
 def require_reachable(space: SearchSpace, budget: Budget) -> None:
@@ -152,8 +204,8 @@ def require_reachable(space: SearchSpace, budget: Budget) -> None:
         )
 
 
-def _ops_within(latency_ms: float, spec: McuSpec | None, task: str) -> int:
-    line = spec.latency.get(task) if spec is not None else None
+def _ops_within(latency_ms: float, spec: McuSpec | ProfileSpec | None, task: str) -> int:
+    line = spec.latency.get(task) if isinstance(spec, McuSpec) else None
     if line is None:
         known = [mcu.name for mcu in list_mcus() if task in mcu.latency]
         asked = f"{spec.name} has no latency data for {task}" if spec is not None else "--latency needs --mcu"

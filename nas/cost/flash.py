@@ -6,6 +6,7 @@ lists what each byte is spent on. The sizes here are those of that list, and tes
 
 from __future__ import annotations
 
+from nas.cost.arithmetic import Count, sum_over_distinct, up
 from nas.space.graph import Graph, Op, OpKind
 
 FILE = 204  # header, model, subgraph and their tables
@@ -16,49 +17,62 @@ ZERO_POINT = 16  # of a per-tensor quantisation; per-channel ones of one length 
 OPERATOR = 40  # without inputs and options
 OPERATOR_CODE = 20  # per kind of operator in the file, without its layout
 
+PADDINGS = 24 + 4 * 2 + 60  # int32 [4, 2] of a PAD, not quantised; operators that pad by as many channels share it
+
 OPTIONS = {  # (options of one operator, layout of the options, which is in the file once)
     OpKind.CONV_2D: (32, 20),
     OpKind.DEPTHWISE_CONV_2D: (32, 20),
     OpKind.AVERAGE_POOL_2D: (28, 16),
     OpKind.FULLY_CONNECTED: (12, 16),
     OpKind.SOFTMAX: (8, 0),
+    OpKind.ADD: (8, 8),
+    OpKind.PAD: (4, 16),  # 12 of the layout are that of a tensor without quantisation, which only PAD has
 }
 
 
-def flash_bytes(graph: Graph) -> int:
+def flash_bytes(graph: Graph) -> Count:
     """Size of the exported file in bytes."""
-    activations = sum(_tensor(len(shape) + 1, 1) for shape in graph.shapes)  # the batch is a dimension too
-    constants = sum(_constants(op) for op in graph.ops if op.weight_shape)
-    operators = sum(OPERATOR + 4 * _input_count(op) + OPTIONS[op.kind][0] for op in graph.ops)
-    kinds = sum(OPERATOR_CODE + OPTIONS[kind][1] for kind in {op.kind for op in graph.ops})
-    shared = sum(8 + 8 * n for n in {op.bias_count for op in graph.ops if _per_channel(op)} if n > 1)
-    return _up(FILE + activations + constants + operators + kinds + shared, DATA_ALIGNMENT)
+    parts = sum(op.present * _operator(graph, op) for op in graph.ops)
+    kinds: dict[OpKind, Count] = {}
+    for op in graph.ops:
+        kinds[op.kind] = kinds.get(op.kind, False) | op.present
+    codes = sum(present * (OPERATOR_CODE + OPTIONS[kind][1]) for kind, present in kinds.items())
+    # Zero points of per-channel quantisations: one vector for each number of channels but 1.
+    counts = [op.present * op.bias_count for op in graph.ops if _per_channel(op)]
+    shared = sum_over_distinct(counts, lambda n: (n > 1) * (8 + 8 * n))
+    paddings = sum_over_distinct(padded_channels(graph), lambda n: PADDINGS + 0 * n)
+    inputs = _tensor(len(graph.shapes[0]) + 1, 1)
+    return up(FILE + inputs + parts + codes + shared + paddings, DATA_ALIGNMENT)
 
 
-def _constants(op: Op) -> int:
+def padded_channels(graph: Graph) -> list[Count]:
+    """How many channels each PAD adds; 0 where a network of many does not have it."""
+    pads = [op for op in graph.ops if op.kind is OpKind.PAD]
+    return [op.present * (graph.shapes[op.output][-1] - graph.shapes[op.inputs[0]][-1]) for op in pads]
+
+
+def _operator(graph: Graph, op: Op) -> Count:
+    """The operator, the tensor that it writes, its weights and its bias."""
+    inputs = len(op.inputs) + (2 if op.weight_shape else op.kind is OpKind.PAD)
+    output = _tensor(len(graph.shapes[op.output]) + 1, 1)  # the batch is a dimension too
+    return OPERATOR + 4 * inputs + OPTIONS[op.kind][0] + output + (_constants(op) if op.weight_shape else 0)
+
+
+def _constants(op: Op) -> Count:
     """Weights and bias of one operator with their quantisation."""
     scales = op.bias_count if _per_channel(op) else 1
     data = _buffer(op.weight_count) + _buffer(4 * op.bias_count)
     return data + _tensor(len(op.weight_shape), scales) + _tensor(1, scales)
 
 
-def _tensor(rank: int, scales: int) -> int:
-    zero_point = ZERO_POINT if scales == 1 else 0
-    return TABLE + 4 * rank + QUANTIZATION + 4 * scales + zero_point
+def _tensor(rank: int, scales: Count) -> Count:
+    return TABLE + 4 * rank + QUANTIZATION + 4 * scales + ZERO_POINT * (scales == 1)
 
 
-def _buffer(data: int) -> int:
-    return _up(4 + data, DATA_ALIGNMENT) + 12
+def _buffer(data: Count) -> Count:
+    return up(4 + data, DATA_ALIGNMENT) + 12
 
 
 def _per_channel(op: Op) -> bool:
     """Convolutions have one scale per output channel; dense layers have one in all."""
     return op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D)
-
-
-def _input_count(op: Op) -> int:
-    return len(op.inputs) + (2 if op.weight_shape else 0)
-
-
-def _up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple

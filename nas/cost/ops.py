@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nas.cost.arithmetic import Count
 from nas.space.graph import Graph, Op, OpKind
 
 
@@ -33,14 +34,16 @@ MACS: dict[OpKind, Callable[[Graph, Op], int]] = {
     OpKind.FULLY_CONNECTED: fully_connected_macs,
     OpKind.AVERAGE_POOL_2D: no_macs,
     OpKind.SOFTMAX: no_macs,
+    OpKind.ADD: no_macs,
+    OpKind.PAD: no_macs,
 }
 
 
-def macs(graph: Graph) -> int:
+def macs(graph: Graph) -> Count:
     """Multiply-accumulates of one inference."""
-    return sum(MACS[op.kind](graph, op) for op in graph.ops)
+    return sum(op.present * MACS[op.kind](graph, op) for op in graph.ops)
 
 
-def ops(graph: Graph) -> int:
+def ops(graph: Graph) -> Count:
     """Operations of one inference, 2 per multiply-accumulate: the default latency proxy."""
     return 2 * macs(graph)

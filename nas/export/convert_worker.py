@@ -1,12 +1,13 @@
 """The process behind ``nas.export.tflite.convert_int8``: ``python -m nas.export.convert_worker FOLDER``.
 
 Reads ``request.json`` and ``calibration.npy`` in FOLDER, writes ``model.tflite`` there. The only module that
-imports TensorFlow and onnx2tf. Three steps:
+imports TensorFlow and onnx2tf. Four steps:
 
 1. onnx2tf builds a Keras model; nothing is saved, its SavedModel and float files would take 3 s, the model
 takes 0.2 s;
 2. the TFLite converter calibrates it: a float flatbuffer with the range of every activation;
-3. the range of the input is set as prescribed, and the MLIR quantiser makes the whole int8.
+3. the range of the input is set as prescribed, and the MLIR quantiser makes the whole int8;
+4. a shortcut is padded when it is added, not when it is made, so that it takes less memory meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from nas.export.flatbuffer import FILE_IDENTIFIER, load, operator_name
+
 QMIN, QMAX = -128, 127
 
 
@@ -29,7 +32,7 @@ def main(folder: Path) -> None:
     calibrated = _calibrate(_keras_model(Path(request["onnx"]), folder), calibration)
     if request["input_quantization"] is not None:
         calibrated = _with_input_range(calibrated, *request["input_quantization"])
-    (folder / "model.tflite").write_bytes(_quantise(calibrated))
+    (folder / "model.tflite").write_bytes(_pad_late(_quantise(calibrated)))
 
 
 def _keras_model(onnx_path: Path, folder: Path) -> Any:
@@ -39,6 +42,7 @@ def _keras_model(onnx_path: Path, folder: Path) -> Any:
 
     # onnx2tf fetches sample images from GitHub for any 3-channel input, used or not.
     onnx2tf.download_test_image_data = lambda: np.zeros((20, 128, 128, 3), np.float32)
+    _translate_plainly()
     return onnx2tf.convert(
         onnx_graph=onnx.load(onnx_path),
         output_folder_path=str(folder / "saved_model"),
@@ -47,6 +51,43 @@ def _keras_model(onnx_path: Path, folder: Path) -> Any:
         non_verbose=True,
         verbosity="error",
     )
+
+
+def _translate_plainly() -> None:
+    """Translate Add and Pad of feature maps as they stand.
+
+    onnx2tf guesses from shapes whether a map is NCHW or NHWC and transposes it; where channels and sizes coincide it
+    guesses wrong and leaves TRANSPOSE operators. Every map of our graphs is NHWC by then.
+    """
+    import tensorflow as tf
+    from onnx2tf.ops import Add, Pad
+
+    def add(x: Any, y: Any) -> Any:
+        return tf.math.add(x, y)
+
+    def pad(x: Any, pads: Any, *_value: Any) -> Any:
+        before, after = np.asarray(pads.values).reshape(2, 4)[:, [0, 2, 3, 1]]  # NCHW -> NHWC
+        return tf.pad(x, np.stack([before, after], axis=1).astype(np.int32))
+
+    Add.make_node, Pad.make_node = _node_maker(add), _node_maker(pad)
+
+
+def _node_maker(function: Any) -> Any:
+    """What onnx2tf calls for a node: computes it and files the result under the name of the output."""
+
+    def make_node(*, graph_node: Any, tf_layers_dict: Any, **_options: Any) -> None:
+        inputs = [tf_layers_dict[v.name]["tf_node"] if v.name in tf_layers_dict else v for v in graph_node.inputs]
+        output = graph_node.outputs[0]
+        tf_layers_dict[output.name] = {
+            "optype": graph_node.op,
+            "shape": output.shape,
+            "dtype": output.dtype,
+            "nhwc": True,
+            "tf_node": function(*inputs),
+            "tf_node_info": {"tf_op_type": graph_node.op, "tf_inputs": {}, "tf_outputs": {}},
+        }
+
+    return make_node
 
 
 def _calibrate(keras_model: Any, calibration: np.ndarray[Any, Any]) -> bytes:
@@ -68,17 +109,12 @@ def _calibrate(keras_model: Any, calibration: np.ndarray[Any, Any]) -> bytes:
 
 def _with_input_range(model: bytes, scale: float, zero_point: int) -> bytes:
     """Set the range of the input so that the quantiser derives exactly this scale and zero point from it."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    tree = load(model)
     graph = tree.subgraphs[0]
     quantization = graph.tensors[graph.inputs[0]].quantization
     quantization.min = [(QMIN - zero_point) * scale]
     quantization.max = [(QMAX - zero_point) * scale]
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return _packed(tree)
 
 
 def _quantise(calibrated: bytes) -> bytes:
@@ -98,6 +134,32 @@ def _quantise(calibrated: bytes) -> bytes:
             disable_per_channel_for_dense_layers=True,
         )
     )
+
+
+def _pad_late(model: bytes) -> bytes:
+    """Move each PAD right before its reader, and number the tensors in the order of their operators again."""
+    tree = load(model)
+    graph = tree.subgraphs[0]
+    for pad in [op for op in graph.operators if operator_name(tree, op) == "PAD"]:
+        graph.operators.remove(pad)
+        reader = next(i for i, op in enumerate(graph.operators) if pad.outputs[0] in op.inputs)
+        graph.operators.insert(reader, pad)
+    written = [int(op.outputs[0]) for op in graph.operators]
+    order = [i for i in range(len(graph.tensors)) if i not in set(written)] + written
+    new = {old: position for position, old in enumerate(order)}
+    graph.tensors = [graph.tensors[old] for old in order]
+    for item in (graph, *graph.operators):
+        item.inputs, item.outputs = ([new[int(i)] for i in side] for side in (item.inputs, item.outputs))
+    tree.signatureDefs = None  # they name tensors by number, and the slim file has none
+    return _packed(tree)
+
+
+def _packed(tree: Any) -> bytes:
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from nas.space.graph import Graph, Op, OpKind, same_padding
 
 
 class Convolution(nn.Module):
-    """Convolution, batch norm, ReLU over (n, c, h, w) with TF-SAME padding, plain or depthwise.
+    """Convolution, batch norm, ReLU if the operator has one, over (n, c, h, w) with TF-SAME padding.
 
     The padding is explicit so that it exports as TFLite's SAME: no PAD operator remains.
     """
@@ -35,13 +35,39 @@ class Convolution(nn.Module):
             bias=False,
         )
         self.norm = nn.BatchNorm2d(c_out)
+        self.relu = op.relu
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c_in, h, w) -> (n, c_out, ceil(h/s), ceil(w/s))."""
         if self.pad is not None:
             x = F.pad(x, self.pad)
-        return F.relu(self.norm(self.conv(x)))
+        out: Tensor = self.norm(self.conv(x))
+        return F.relu(out) if self.relu else out
+
+
+class Add(nn.Module):
+    """Sum of two maps, ReLU if the operator has one."""
+
+    def __init__(self, graph: Graph, op: Op) -> None:
+        super().__init__()
+        self.relu = op.relu
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Twice (n, c, h, w) -> (n, c, h, w)."""
+        return F.relu(x + y) if self.relu else x + y
+
+
+class PadChannels(nn.Module):
+    """Zeros behind the channels of a map."""
+
+    def __init__(self, graph: Graph, op: Op) -> None:
+        super().__init__()
+        self.missing = graph.shapes[op.output][-1] - graph.shapes[op.inputs[0]][-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c_in, h, w) -> (n, c_out, h, w)."""
+        return F.pad(x, (0, 0, 0, 0, 0, self.missing))
 
 
 class Dense(nn.Module):
@@ -64,6 +90,8 @@ MODULES: dict[OpKind, Callable[[Graph, Op], nn.Module]] = {
     OpKind.AVERAGE_POOL_2D: lambda graph, op: nn.AvgPool2d(op.kernel, op.stride),
     OpKind.FULLY_CONNECTED: Dense,
     OpKind.SOFTMAX: lambda graph, op: nn.Softmax(dim=-1),
+    OpKind.ADD: Add,
+    OpKind.PAD: PadChannels,
 }
 
 
@@ -73,18 +101,26 @@ class Network(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.layers = nn.ModuleDict({op.name.replace(".", "_"): MODULES[op.kind](graph, op) for op in graph.ops})
+        self._wiring = [(op.inputs, op.output) for op in graph.ops]
+        self._last_use = {tensor: i for i, (inputs, _) in enumerate(self._wiring) for tensor in inputs}
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) float features -> (n, classes) probabilities."""
-        for layer in self.layers.values():
-            x = layer(x)
-        return x
+        return self._run(x, softmax=True)
 
     def logits(self, x: Tensor) -> Tensor:
         """(n, c, h, w) float features -> (n, classes) scores for a cross-entropy loss."""
-        for layer in self.layers.values():
-            if not isinstance(layer, nn.Softmax):
-                x = layer(x)
+        return self._run(x, softmax=False)
+
+    def _run(self, x: Tensor, softmax: bool) -> Tensor:
+        values = {0: x}
+        for i, (layer, (inputs, output)) in enumerate(zip(self.layers.values(), self._wiring, strict=True)):
+            if softmax or not isinstance(layer, nn.Softmax):
+                x = layer(*(values[tensor] for tensor in inputs))
+            for tensor in inputs:
+                if self._last_use[tensor] == i:
+                    values.pop(tensor, None)  # frees the activation where no gradient needs it
+            values[output] = x
         return x
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
-from nas.space.blocks import BLOCKS, HEADS, Block
+from nas.space.blocks import BLOCKS, HEADS, HIDDEN, Block
 from nas.space.graph import Graph, GraphBuilder
 
 
@@ -29,13 +30,7 @@ class Architecture:
     @cached_property
     def graph(self) -> Graph:
         """The INT8 operator graph that every cost, the torch network and the exporter read."""
-        builder = GraphBuilder(self.input_shape)
-        x, seen = 0, Counter[str]()
-        for block in self.blocks:
-            seen[block.stage] += 1
-            x = BLOCKS[block.kind](builder, x, f"{block.stage}.{seen[block.stage]}", block)
-        HEADS[self.head](builder, x, self.classes)
-        return builder.build()
+        return build_graph(self.input_shape, self.blocks, self.head, self.classes)
 
     @property
     def digest(self) -> str:
@@ -81,9 +76,20 @@ class Architecture:
         return arch
 
 
+def build_graph(input_shape: tuple[int, ...], blocks: Iterable[Block], head: str, classes: int) -> Graph:
+    """Blocks one after the other, then the head."""
+    builder = GraphBuilder(input_shape)
+    x, seen = 0, Counter[str]()
+    for block in blocks:
+        seen[block.stage] += 1
+        x = BLOCKS[block.kind](builder, x, f"{block.stage}.{seen[block.stage]}", block)
+    HEADS[head](builder, x, classes)
+    return builder.build()
+
+
 def _block(data: dict[str, Any]) -> Block:
     kernel, stride = ((int(data[key][0]), int(data[key][1])) for key in ("kernel", "stride"))
-    width = int(data["width"])
-    if width < 1 or min(*kernel, *stride) < 1:
+    width, hidden, kind = int(data["width"]), int(data.get("hidden", 0)), str(data["kind"])
+    if width < 1 or min(*kernel, *stride) < 1 or (hidden < 1 if kind in HIDDEN else hidden != 0):
         raise ValueError(f"block {data}")
-    return Block(str(data["stage"]), str(data["kind"]), width, kernel, stride)
+    return Block(str(data["stage"]), kind, width, kernel, stride, hidden, bool(data.get("residual", False)))

@@ -17,6 +17,15 @@ class Block:
     width: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
+    hidden: int = 0
+    """Channels inside the block, of the kinds that have such; else 0."""
+    residual: bool = False
+    """Whether the input is added to the output."""
+
+
+def adds_input(kind: str, index: int) -> bool:
+    """Whether block number ``index`` of a stage, from 0, has a shortcut: inverted bottlenecks but for the first do."""
+    return kind == "residual" or (kind == "ibn" and index > 0)
 
 
 def conv(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
@@ -30,6 +39,29 @@ def depthwise_separable(graph: GraphBuilder, x: int, name: str, block: Block) ->
     return graph.conv(x, f"{name}.pointwise", block.width, (1, 1), (1, 1))
 
 
+def inverted_bottleneck(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
+    """1x1 convolution to ``hidden`` channels, depthwise convolution, linear 1x1 convolution (MobileNetV2).
+
+    Every block of a stage but the first adds its input to its output.
+    """
+    y = graph.conv(x, f"{name}.expand", block.hidden, (1, 1), (1, 1))
+    y = graph.depthwise(y, f"{name}.depthwise", block.kernel, block.stride)
+    y = graph.conv(y, f"{name}.project", block.width, (1, 1), (1, 1), relu=False)
+    return graph.add(x, y, f"{name}.add") if block.residual else y
+
+
+def residual(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
+    """Two convolutions, ``hidden`` channels between them, added to the input (ResNet's basic block).
+
+    With a stride the shortcut is a linear 1x1 convolution, as in the ResNet of MLPerf Tiny.
+    """
+    y = graph.conv(x, f"{name}.first", block.hidden, block.kernel, block.stride)
+    y = graph.conv(y, f"{name}.second", block.width, block.kernel, (1, 1), relu=False)
+    if block.stride != (1, 1):
+        x = graph.conv(x, f"{name}.shortcut", block.width, (1, 1), block.stride, relu=False)
+    return graph.add(x, y, f"{name}.add", relu=True)
+
+
 def pool_dense(graph: GraphBuilder, x: int, classes: int) -> int:
     """Average pool over the whole map, dense layer, softmax."""
     x = graph.global_average_pool(x, "pool")
@@ -37,5 +69,11 @@ def pool_dense(graph: GraphBuilder, x: int, classes: int) -> int:
     return graph.softmax(x, "softmax")
 
 
-BLOCKS: dict[str, Callable[[GraphBuilder, int, str, Block], int]] = {"conv": conv, "ds": depthwise_separable}
+BLOCKS: dict[str, Callable[[GraphBuilder, int, str, Block], int]] = {
+    "conv": conv,
+    "ds": depthwise_separable,
+    "ibn": inverted_bottleneck,
+    "residual": residual,
+}
+HIDDEN = frozenset({"ibn", "residual"})  # kinds whose blocks have ``hidden`` channels
 HEADS: dict[str, Callable[[GraphBuilder, int, int], int]] = {"pool_dense": pool_dense}

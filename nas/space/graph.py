@@ -2,13 +2,19 @@
 
 Cost models, the torch network and the exporter all read this graph; nothing computes a shape twice. Shapes
 leave out the batch, which is always 1: feature maps are ``(h, w, c)``, vectors ``(n,)``.
+
+Channels and kernels may be NumPy arrays instead of integers: then one graph stands for many networks, and every cost
+of it is an array (``nas.cost.population``). ``Op.present`` says which of them have an operator.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
+
+import numpy as np
 
 
 class OpKind(StrEnum):
@@ -19,6 +25,8 @@ class OpKind(StrEnum):
     AVERAGE_POOL_2D = "AVERAGE_POOL_2D"
     FULLY_CONNECTED = "FULLY_CONNECTED"
     SOFTMAX = "SOFTMAX"
+    ADD = "ADD"
+    PAD = "PAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,8 @@ class Op:
     stride: tuple[int, int] = (1, 1)
     relu: bool = False
     weight_shape: tuple[int, ...] = ()
+    present: Any = True
+    """Always ``True`` in the graph of one network; an array of bool in a graph of many."""
 
     @property
     def weight_count(self) -> int:
@@ -78,27 +88,54 @@ class GraphBuilder:
     input_shape: tuple[int, ...]
     shapes: list[tuple[int, ...]] = field(init=False)
     ops: list[Op] = field(default_factory=list)
+    present: Any = True
+    """Which networks get what is appended next, in a graph of many; the others keep the input of each operator."""
 
     def __post_init__(self) -> None:
         self.shapes = [self.input_shape]
 
-    def conv(self, x: int, name: str, width: int, kernel: tuple[int, int], stride: tuple[int, int]) -> int:
+    def conv(
+        self, x: int, name: str, width: int, kernel: tuple[int, int], stride: tuple[int, int], relu: bool = True
+    ) -> int:
         """Convolution, batch norm and ReLU with TF-SAME padding: (h, w, c) -> (ceil(h/s), ceil(w/s), width)."""
         h, w, c = self.shapes[x]
         weights = (width, *kernel, c)
         shape = (*same_size((h, w), stride), width)
-        return self._append(Op(OpKind.CONV_2D, name, (x,), self._next, kernel, stride, True, weights), shape)
+        return self._append(Op(OpKind.CONV_2D, name, (x,), self._next, kernel, stride, relu, weights), shape)
 
     def depthwise(self, x: int, name: str, kernel: tuple[int, int], stride: tuple[int, int]) -> int:
         """Depthwise convolution, batch norm and ReLU with TF-SAME padding; keeps the channels.
 
-        Over one channel it is a plain convolution, and the TFLite converter writes it as one.
+        Over one channel it is a plain convolution, and the TFLite converter writes it as one. Arrays of channels must
+        not hold a 1, therefore.
         """
         h, w, c = self.shapes[x]
         weights = (1, *kernel, c)
         shape = (*same_size((h, w), stride), c)
-        kind = OpKind.CONV_2D if c == 1 else OpKind.DEPTHWISE_CONV_2D
+        kind = OpKind.CONV_2D if isinstance(c, int) and c == 1 else OpKind.DEPTHWISE_CONV_2D
         return self._append(Op(kind, name, (x,), self._next, kernel, stride, True, weights), shape)
+
+    def add(self, x: int, y: int, name: str, relu: bool = False) -> int:
+        """Sum of two maps of one size: (h, w, a), (h, w, b) -> (h, w, max(a, b)); the narrower is padded with zeros.
+
+        Zero padding instead of a projection costs no weights; the residual networks of MicroNets have it.
+        """
+        narrow, wide = self.shapes[x][-1], self.shapes[y][-1]
+        width = narrow + (wide - narrow) * (wide > narrow)
+        x = self._pad_channels(x, f"{name}.pad_x", width)
+        y = self._pad_channels(y, f"{name}.pad_y", width)
+        shape = (*self.shapes[x][:-1], width)
+        return self._append(Op(OpKind.ADD, name, (x, y), self._next, relu=relu), shape)
+
+    def _pad_channels(self, x: int, name: str, width: int) -> int:
+        """Zeros behind the channels of a map; no operator where it has ``width`` of them."""
+        h, w, c = self.shapes[x]
+        if not np.any(c < width):
+            return x
+        everywhere, self.present = self.present, self.present & (c < width)
+        padded = self._append(Op(OpKind.PAD, name, (x,), self._next), (h, w, width))
+        self.present = everywhere
+        return padded
 
     def global_average_pool(self, x: int, name: str) -> int:
         """Average over the whole map: (h, w, c) -> (1, 1, c)."""
@@ -123,6 +160,9 @@ class GraphBuilder:
         return len(self.shapes)
 
     def _append(self, op: Op, shape: tuple[int, ...]) -> int:
+        if self.present is not True:
+            op = replace(op, present=self.present)
+            shape = (*shape[:-1], np.where(self.present, shape[-1], self.shapes[op.inputs[0]][-1]))
         self.ops.append(op)
         self.shapes.append(shape)
         return op.output

@@ -7,12 +7,16 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from nas.errors import InputError
 from nas.space.architecture import Architecture
-from nas.space.blocks import Block
-from nas.space.spec import SpaceSpec, StageSpec
+from nas.space.blocks import Block, adds_input
+from nas.space.spec import PointSpec, SpaceSpec, StageSpec
 
+PARTS = ("width", "hidden", "kernel")  # what is decided for each block, by its names in a stage and in a block
 Choices = Mapping[str, int]  # decision name -> index of the option taken
 
 
@@ -52,7 +56,8 @@ class SearchSpace:
     def size(self) -> int:
         """Number of distinct architectures: decisions of blocks that are skipped do not count."""
         return math.prod(
-            sum((len(stage.width) * len(stage.kernel)) ** depth for depth in stage.repeat) for stage in self.spec.stage
+            sum(math.prod(len(getattr(stage, part)) for part in PARTS) ** depth for depth in stage.repeat)
+            for stage in self.spec.stage
         )
 
     def architecture(self, choices: Choices) -> Architecture:
@@ -65,6 +70,22 @@ class SearchSpace:
         blocks = tuple(block for stage in spec.stage for block in _stage_blocks(stage, choices))
         return Architecture(spec.name, spec.task, spec.input, spec.classes, blocks, spec.head.kind)
 
+    def blocks_of_many(self, options: Mapping[str, Any]) -> Iterator[tuple[Block, Any]]:
+        """The blocks of many networks at once, each with what it says about which of them have it.
+
+        Args:
+            options: decision name -> (networks,) indices of the options taken.
+
+        Yields:
+            A block whose widths and kernels are arrays where there is a choice, and ``True`` or an array of bool.
+        """
+        for stage in self.spec.stage:
+            depth = np.asarray(stage.repeat)[options.get(f"{stage.name}.depth", 0)]
+            for i in range(int(np.max(depth))):
+                parts = {part: _pick(getattr(stage, part), options.get(f"{stage.name}.{i + 1}.{part}")) for part in PARTS}
+                yield _block(stage, i, parts), True if np.all(depth > i) else depth > i
+
+
     def choices(self, architecture: Architecture) -> dict[str, int]:
         """Inverse of ``architecture``: the option taken at every decision that the network really has.
 
@@ -76,11 +97,9 @@ class SearchSpace:
             blocks = [block for block in architecture.blocks if block.stage == stage.name]
             taken[f"{stage.name}.depth"] = self._option(f"{stage.name}.depth", stage.repeat, len(blocks))
             for i, block in enumerate(blocks, 1):
-                for key, options, value in (
-                    ("width", stage.width, block.width),
-                    ("kernel", stage.kernel, block.kernel),
-                ):
-                    taken[f"{stage.name}.{i}.{key}"] = self._option(f"{stage.name}.{i}.{key}", options, value)
+                for part in PARTS:
+                    name = f"{stage.name}.{i}.{part}"
+                    taken[name] = self._option(name, getattr(stage, part), getattr(block, part))
         if self.architecture(taken) != architecture:
             raise InputError(
                 f"{architecture.summary()} is no point of the space {self.name}: a kind, stride or head differs"
@@ -121,16 +140,21 @@ class SearchSpace:
         Raises:
             InputError: a listed point is outside the space; names it.
         """
-        return {point.name: self._point(point.name, point.width) for point in self.spec.point}
+        return {point.name: self._point(point) for point in self.spec.point}
 
-    def _point(self, name: str, widths: dict[str, list[int]]) -> Architecture:
-        if unknown := sorted(set(widths) - {stage.name for stage in self.spec.stage}):
-            raise InputError(f"{self.origin}: point[{name}].width.{unknown[0]}: no stage of this name")
+    def _point(self, point: PointSpec) -> Architecture:
+        name, spec = point.name, self.spec
+        for key, table in (("width", point.width), ("hidden", point.hidden)):
+            if unknown := sorted(set(table) - {stage.name for stage in spec.stage}):
+                raise InputError(f"{self.origin}: point[{name}].{key}.{unknown[0]}: no stage of this name")
         blocks = []
-        for stage in self.spec.stage:
-            for i, width in enumerate(widths.get(stage.name, ())):
-                blocks.append(Block(stage.name, stage.kind, width, stage.kernel[0], _stride(stage, i)))
-        spec = self.spec
+        for stage in spec.stage:
+            widths = point.width.get(stage.name, [])
+            hidden = point.hidden.get(stage.name, [0] * len(widths))
+            if len(hidden) != len(widths):
+                raise InputError(f"{self.origin}: point[{name}].hidden.{stage.name}: as many as widths, {len(widths)}")
+            for i, (width, inner) in enumerate(zip(widths, hidden, strict=True)):
+                blocks.append(_block(stage, i, {"width": width, "hidden": inner, "kernel": stage.kernel[0]}))
         arch = Architecture(spec.name, spec.task, spec.input, spec.classes, tuple(blocks), spec.head.kind)
         try:
             self.choices(arch)
@@ -147,19 +171,27 @@ class SearchSpace:
 def _stage_decisions(stage: StageSpec) -> Iterator[Decision]:
     yield Decision(f"{stage.name}.depth", stage.repeat)
     for i in range(1, stage.repeat[-1] + 1):
-        yield Decision(f"{stage.name}.{i}.width", stage.width)
-        yield Decision(f"{stage.name}.{i}.kernel", stage.kernel)
+        for part in PARTS:
+            yield Decision(f"{stage.name}.{i}.{part}", getattr(stage, part))
 
 
 def _stage_blocks(stage: StageSpec, choices: Choices) -> Iterator[Block]:
     for i in range(stage.repeat[choices.get(f"{stage.name}.depth", 0)]):
-        width = stage.width[choices.get(f"{stage.name}.{i + 1}.width", 0)]
-        kernel = stage.kernel[choices.get(f"{stage.name}.{i + 1}.kernel", 0)]
-        yield Block(stage.name, stage.kind, width, kernel, _stride(stage, i))
+        taken = {part: getattr(stage, part)[choices.get(f"{stage.name}.{i + 1}.{part}", 0)] for part in PARTS}
+        yield _block(stage, i, taken)
 
 
-def _stride(stage: StageSpec, index: int) -> tuple[int, int]:
-    return (stage.stride, stage.stride) if index == 0 else (1, 1)
+def _pick(options: Any, indices: Any) -> Any:
+    """The only option, or an array of those taken; kernels as (heights, widths)."""
+    return options[0] if indices is None else np.asarray(options).T[..., indices]
+
+
+def _block(stage: StageSpec, index: int, parts: Mapping[str, Any]) -> Block:
+    """Block number ``index`` of a stage, from 0: the stride belongs to the first."""
+    stride = (stage.stride, stage.stride) if index == 0 else (1, 1)
+    return Block(
+        stage=stage.name, kind=stage.kind, stride=stride, residual=adds_input(stage.kind, index), **parts
+    )
 
 
 def _extended(choices: dict[str, int], changed: str) -> dict[str, int]:
@@ -167,7 +199,7 @@ def _extended(choices: dict[str, int], changed: str) -> dict[str, int]:
     stage, _, key = changed.rpartition(".")
     if key == "depth":
         last = max(int(name.split(".")[-2]) for name in choices if name.startswith(f"{stage}.") and name != changed)
-        for part in ("width", "kernel"):
+        for part in PARTS:
             if f"{stage}.{last}.{part}" in choices:
                 choices.setdefault(f"{stage}.{last + 1}.{part}", choices[f"{stage}.{last}.{part}"])
     return choices

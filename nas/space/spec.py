@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nas.errors import SpecError
-from nas.space.blocks import BLOCKS, HEADS
+from nas.space.blocks import BLOCKS, HEADS, HIDDEN
 
 MAX_WIDTH = 4096  # channels; far above what a microcontroller holds, low enough to catch a slip of the finger
 MAX_REPEAT = 64
@@ -57,13 +57,20 @@ class StageSpec(Table):
     kernel: Kernels
     stride: Count = 1
     width: Options
+    hidden: Options = (0,)  # channels inside a block; 0: the kind has none
     repeat: Options = (1,)
 
     @model_validator(mode="after")
     def _possible(self) -> StageSpec:
         if self.kind not in BLOCKS:
             raise ValueError(f"kind: {self.kind!r} is not a block kind; there are {', '.join(BLOCKS)}")
-        for key, options, most in (("width", self.width, MAX_WIDTH), ("repeat", self.repeat, MAX_REPEAT)):
+        if (self.kind in HIDDEN) != (self.hidden != (0,)):
+            raise ValueError(f"hidden: a stage of kind {self.kind} {'needs it' if self.kind in HIDDEN else 'has none'}")
+        for key, options, most in (
+            ("width", self.width, MAX_WIDTH),
+            ("hidden", self.hidden, MAX_WIDTH),
+            ("repeat", self.repeat, MAX_REPEAT),
+        ):
             if list(options) != sorted(set(options)):
                 raise ValueError(f"{key}: options must rise and not repeat, found {list(options)}")
             if options[-1] > most:
@@ -95,6 +102,7 @@ class PointSpec(Table):
     name: Name
     source: str
     width: dict[str, list[int]]
+    hidden: dict[str, list[int]] = {}
 
 
 class SpaceSpec(Table):

@@ -1,0 +1,94 @@
+"""Exact costs of many networks of one space at once: what a search asks thousands of times.
+
+A graph whose channels are arrays stands for all of them, blocks that only some have included; the cost functions of
+one network then give the costs of all, as they are. Only the memory plan has a second, compiled form
+(``nas.cost.planner``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+
+from nas.cost import flash, sram
+from nas.cost.model import Cost, cost
+from nas.cost.ops import ops
+from nas.cost.planner import plan_many
+from nas.space import SearchSpace
+from nas.space.blocks import BLOCKS, HEADS
+from nas.space.graph import Graph, GraphBuilder
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+CHUNK = 2048  # networks costed together: enough to spread the overhead of NumPy, few enough for a core's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """One array per cost, an entry per network; definitions as in ``Cost``."""
+
+    flash_bytes: IntArray
+    sram_bytes: IntArray
+    ops: IntArray
+
+    def __getitem__(self, network: int) -> Cost:
+        """Costs of one network."""
+        return Cost(int(self.flash_bytes[network]), int(self.sram_bytes[network]), int(self.ops[network]))
+
+
+def population_costs(space: SearchSpace, options: IntArray) -> Costs:
+    """Costs of many points of a space, each equal to ``cost`` of the point's graph.
+
+    Args:
+        space: their space.
+        options: (networks, decisions), the index of the option taken for every one of ``space.decisions``; those of
+            blocks that a network does not have are not looked at.
+    """
+    found = np.zeros((3, len(options)), np.int64)
+    alone = _with_one_channel(space, options)
+    for row in np.flatnonzero(alone):
+        found[:, row] = astuple(cost(space.architecture(choices_of(space, options[row])).graph))
+    rows = np.flatnonzero(~alone)
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        graph = _graph(space, options[chunk])
+        found[:, chunk] = flash.flash_bytes(graph), _arena(graph, len(chunk)), ops(graph)
+    return Costs(*found)
+
+
+def choices_of(space: SearchSpace, options: IntArray) -> dict[str, int]:
+    """One row of options as ``SearchSpace.architecture`` takes it."""
+    return {decision.name: int(option) for decision, option in zip(space.decisions, options, strict=True)}
+
+
+def _with_one_channel(space: SearchSpace, options: IntArray) -> Any:
+    """Which networks have one channel somewhere: some of their operators may be of another kind."""
+    ones = [decision.options[0] == 1 and not decision.name.endswith(".depth") for decision in space.decisions]
+    return (options[:, ones] == 0).any(axis=1)
+
+
+def _graph(space: SearchSpace, options: IntArray) -> Graph:
+    """One graph of many networks."""
+    taken = {decision.name: column for decision, column in zip(space.decisions, options.T, strict=True)}
+    builder = GraphBuilder(space.spec.input)
+    x = 0
+    for number, (block, present) in enumerate(space.blocks_of_many(taken)):
+        builder.present = present
+        x = BLOCKS[block.kind](builder, x, f"{block.stage}.{number}", block)
+    builder.present = True
+    HEADS[space.spec.head.kind](builder, x, space.spec.classes)
+    return builder.build()
+
+
+def _arena(graph: Graph, networks: int) -> IntArray:
+    buffers = sram.activation_buffers(graph)
+    sizes = np.empty((networks, len(buffers)), np.int64)
+    last = np.empty_like(sizes)
+    for buffer in buffers:
+        sizes[:, buffer.tensor], last[:, buffer.tensor] = buffer.size_bytes, buffer.last
+    first = np.array([buffer.first for buffer in buffers])
+    planned: IntArray = plan_many(sizes, first, last)
+    return planned + sram.persistent_bytes(graph)
