@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from nas.cost.heaviest import heaviest_layer
+from nas.cost.minimum import MOST_POINTS, Minimum, find_within, minimum
 from nas.cost.model import Cost, cost
 from nas.errors import InfeasibleError, InputError
 from nas.space import Architecture, SearchSpace
@@ -181,27 +184,70 @@ def _read(path: Path) -> McuSpec | ProfileSpec:
     return read_toml(path, ProfileSpec)
 
 
-def require_reachable(space: SearchSpace, budget: Budget) -> None:
-    """Refuse a budget that no network of the space fits.
+def reachable(space: SearchSpace, budget: Budget) -> Architecture:
+    """A network of the space that keeps within every bound of the budget at once.
 
     Raises:
-        InfeasibleError: names each bound that the smallest network breaks, what it needs and the nearest budget.
+        InfeasibleError: there is none; names each bound that cannot be met, the least that the space needs, the layer
+            that needs most of it, and the nearest budget that works.
     """
-    smallest = space.smallest()
-    found = cost(smallest.graph)
-    broken = budget.violations(found)
-    if broken:
-        asked = ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in broken)
-        needs = ", ".join(f"{_flag(name)} {_show(name, value)}" for name, value in broken.items())
-        nearest = " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in broken.items())
-        if "ops" in broken and budget.latency_ms is not None:
-            asked += f" (--latency {budget.latency_ms:g}ms allows no more ops)"
-            nearest = nearest.replace("--ops", "a --latency that allows ops of")
-        raise InfeasibleError(
-            f"budget infeasible: {asked}, but the smallest network of {space.name} ({smallest.summary()}) "
-            f"needs {needs}\n"
-            f"nearest feasible budget: {nearest}"
+    found, proved = find_within(space, budget.bounds())
+    if found is not None:
+        return found
+    least = {name: minimum(space, name) for name in budget.bounds()}
+    broken = {name: one for name, one in least.items() if one is not None and one.at_least > budget.bounds()[name]}
+    if broken or not proved:
+        raise _too_small(space, budget, broken)
+    raise _not_together(space, budget)
+
+
+def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -> InfeasibleError:
+    """Bounds that no network of the space meets, each by itself."""
+    if not broken:
+        return InfeasibleError(
+            f"budget infeasible as far as {space.name} was searched: no network among {MOST_POINTS:,} is within "
+            f"{_asked(budget, budget.bounds())}\ngive more room, or a smaller space"
         )
+    smallest = next(iter(broken.values())).architecture
+    needs = ", ".join(
+        f"{_flag(name)} {_show(name, one.at_least)}, most at {heaviest_layer(one.architecture.graph, name)}"
+        for name, one in broken.items()
+    )
+    least = {name: getattr(one.cost, name) for name, one in broken.items()}
+    together, _ = find_within(space, budget.bounds() | least)
+    if together is None:
+        least = {name: getattr(cost(smallest.graph), name) for name in broken}
+    nearest = _nearest(budget, least)
+    return InfeasibleError(
+        f"budget infeasible: {_asked(budget, broken)}, but the smallest network of {space.name} "
+        f"({smallest.summary()}) needs {needs}\nnearest feasible budget: {nearest}"
+    )
+
+
+def _not_together(space: SearchSpace, budget: Budget) -> InfeasibleError:
+    """Bounds of which each can be met, but not all by one network."""
+    bounds = budget.bounds()
+    alternatives = []
+    for name in bounds:
+        one = minimum(space, name, {other: bound for other, bound in bounds.items() if other != name})
+        if one is not None:
+            alternatives.append(_nearest(budget, {name: getattr(one.cost, name)}))
+    return InfeasibleError(
+        f"budget infeasible: no network of {space.name} keeps within {_asked(budget, bounds)} at once, "
+        f"though each can be met alone\nnearest feasible budget: {' or '.join(alternatives)}, the rest as it is"
+    )
+
+
+def _asked(budget: Budget, names: Iterable[str]) -> str:
+    asked = ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in names)
+    if "ops" in names and budget.latency_ms is not None:
+        asked += f" (--latency {budget.latency_ms:g}ms allows no more ops)"
+    return asked
+
+
+def _nearest(budget: Budget, values: dict[str, int]) -> str:
+    nearest = " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in values.items())
+    return nearest if budget.latency_ms is None else nearest.replace("--ops", "a --latency that allows ops of")
 
 
 def _ops_within(latency_ms: float, spec: McuSpec | ProfileSpec | None, task: str) -> int:

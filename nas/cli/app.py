@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from nas import __version__
+from nas.cli.cost import cost
+from nas.cli.export import export
 from nas.cli.lists import mcus, spaces
 from nas.cli.search import search
 from nas.cli.train import train
@@ -21,7 +23,8 @@ EPILOG = (
     "nas search --task kws --flash 256KB\n\n"
     "nas search --task kws --mcu stm32f446re --time 45m --data speech_commands/\n\n"
     "nas search --resume exported/kws-20261122-101500\n\n"
-    "nas validate model.tflite --task kws --data kws01/"
+    "nas validate model.tflite --task kws --data kws01/\n\n"
+    "nas cost model.tflite --plot model.svg"
 )
 
 app = typer.Typer(
@@ -31,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, train, validate, spaces, mcus):
+for command in (search, train, validate, export, cost, spaces, mcus):
     app.command(no_args_is_help=command is not spaces and command is not mcus)(command)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from nas.budget import McuSpec, ProfileSpec
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")]
 
@@ -35,22 +39,65 @@ def spaces(as_json: AsJson = False) -> None:
 
 
 def mcus(as_json: AsJson = False) -> None:
-    """List the microcontrollers, from the package and from ./constraints; sizes in bytes."""
-    from nas.budget import list_mcus
+    """List the microcontrollers and budget profiles, from the package and from ./constraints; sizes in bytes."""
+    from nas.budget import list_mcus, list_profiles
 
-    rows = [
-        {
-            "name": spec.name,
-            "core": spec.core,
-            "clock_hz": spec.clock_hz,
-            "flash_bytes": spec.memory.flash,
-            "sram_bytes": spec.memory.sram,
-            "reserved_flash_bytes": spec.memory.reserved_flash,
-            "reserved_sram_bytes": spec.memory.reserved_sram,
-        }
-        for spec in list_mcus()
-    ]
-    _show(rows, as_json, tuple(rows[0]) if rows else ())
+    rows = [*map(_mcu_row, list_mcus()), *map(_profile_row, list_profiles())]
+    shown = rows if as_json else [{column: show(row) for column, show in MCU_COLUMNS.items()} for row in rows]
+    _show(shown, as_json, tuple(MCU_COLUMNS))
+
+
+def _mcu_row(spec: McuSpec) -> dict[str, Any]:
+    limits, memory = spec.limits(), spec.memory
+    return {
+        "name": spec.name,
+        "core": spec.core,
+        "clock_hz": spec.clock_hz,
+        "flash_bytes": memory.flash,
+        "sram_bytes": memory.sram,
+        "reserved_flash_bytes": memory.reserved_flash,
+        "reserved_sram_bytes": memory.reserved_sram,
+        "model_flash_bytes": limits.flash_bytes,
+        "model_sram_bytes": limits.sram_bytes,
+        "model_ops": limits.ops,
+        "latency_tasks": sorted(spec.latency),
+        "description": None,
+        "source": spec.source,
+    }
+
+
+def _profile_row(spec: ProfileSpec) -> dict[str, Any]:
+    limits = spec.limits()
+    return {
+        "name": spec.name,
+        "core": None,
+        "clock_hz": None,
+        "flash_bytes": limits.flash_bytes,
+        "sram_bytes": limits.sram_bytes,
+        "reserved_flash_bytes": 0,
+        "reserved_sram_bytes": 0,
+        "model_flash_bytes": limits.flash_bytes,
+        "model_sram_bytes": limits.sram_bytes,
+        "model_ops": limits.ops,
+        "latency_tasks": [],
+        "description": spec.description,
+        "source": spec.source,
+    }
+
+
+def _sizes(row: dict[str, Any], prefix: str = "") -> str:
+    flash, sram = (row[f"{prefix}{kind}_bytes"] for kind in ("flash", "sram"))
+    return " / ".join("-" if size is None else f"{size // 1024:,} KB" for size in (flash, sram))
+
+
+# What `nas mcus` shows of a row; sizes in whole KB, rounded down. A profile has no chip, only what a model may take.
+MCU_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "name": lambda row: row["name"],
+    "core": lambda row: row["core"] or "profile",
+    "clock": lambda row: f"{row['clock_hz'] / 1e6:g} MHz" if row["clock_hz"] else "-",
+    "flash / SRAM": lambda row: _sizes(row) if row["core"] else "-",
+    "for a model": lambda row: _sizes(row, "model_"),
+}
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:

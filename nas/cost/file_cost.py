@@ -4,8 +4,8 @@ Against the ``tflite-micro`` wheel the arena is exact for every model whose oper
 known stands in ``unsupported`` and makes the totals lower bounds.
 
 Multiply-accumulates are those of ``nas.cost.ops``: convolution, depthwise convolution and fully connected. Four kinds
-that the networks of that convention do not have multiply matrices too, and are counted likewise, one for each product of
-an activation and a weight or of two activations: TRANSPOSE_CONV, BATCH_MATMUL, SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM.
+that no network of that convention has multiply matrices too, and are counted likewise, one for each product of an
+activation with a weight or another activation: TRANSPOSE_CONV, BATCH_MATMUL, SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM.
 Everything else counts 0 by that definition; an unknown operator counts ``None``.
 """
 
@@ -15,9 +15,10 @@ import math
 from collections.abc import Callable, Mapping
 
 from nas.cost.file_memory import is_known, layer_persistent_bytes, persistent_bytes, plan
-from nas.cost.kernel_memory import BITS, elements
+from nas.cost.kernel_memory import BITS, elements, operand, result
 from nas.cost.model_file import CostReport, FileOp, LayerCost, ModelFile, Placement
 from nas.cost.tflm_sizes import CORE
+from nas.errors import InputError
 
 NOT_WEIGHTS = ("int32", "int64", "bool")  # constants of these types are shapes, axes, paddings and indices
 WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM")
@@ -26,11 +27,21 @@ WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SVDF", "UNIDIRE
 def report(model: ModelFile) -> CostReport:
     """Predict flash, arena, multiply-accumulates and parameters of a model.
 
+    Raises:
+        InputError: an operator lacks an operand or a dimension that its kind cannot do without.
+
     >>> from nas.export.model_reader import read_model
     >>> costs = report(read_model(Path("kws_ref_model.tflite").read_bytes()))
     >>> costs.flash_bytes, costs.activation_bytes, costs.sram_bytes, costs.ops
     (53936, 16000, 24272, 5313536)
     """
+    try:
+        return _report(model)
+    except IndexError as error:
+        raise InputError(f"damaged model: {error}") from error
+
+
+def _report(model: ModelFile) -> CostReport:
     placements = plan(model)
     layers = tuple(_layer(model, position, placements) for position in range(len(model.ops)))
     weights = {tensor for op in model.ops for tensor in _weights(model, op)}
@@ -77,7 +88,7 @@ def _weights(model: ModelFile, op: FileOp) -> set[int]:
     if op.kind in WITH_BIAS:
         return constants
     if op.kind == "TRANSPOSE_CONV":
-        return constants - {op.inputs[0]}  # the shape of the output
+        return constants - set(op.inputs[:1])  # the shape of the output
     return {tensor for tensor in constants if model.tensors[tensor].dtype not in NOT_WEIGHTS}
 
 
@@ -91,35 +102,32 @@ def _unsupported(model: ModelFile) -> tuple[str, ...]:
 
 def _convolution(model: ModelFile, op: FileOp) -> int:
     """Output pixels times weights; grouped ones have their smaller weights."""
-    output, weights = model.tensors[op.outputs[0]], model.tensors[op.inputs[1]]
-    return math.prod(output.shape[:-1]) * elements(weights)
+    return math.prod(result(model, op).shape[:-1]) * elements(operand(model, op, 1))
 
 
 def _fully_connected(model: ModelFile, op: FileOp) -> int:
-    """Rows of the output times weights."""
-    output, weights = model.tensors[op.outputs[0]], model.tensors[op.inputs[1]]
-    return elements(output) * math.prod(weights.shape[1:])
+    """Output elements times the length of a row of weights."""
+    return elements(result(model, op)) * math.prod(operand(model, op, 1).shape[1:])
 
 
 def _transpose_conv(model: ModelFile, op: FileOp) -> int:
     """Input pixels times weights: each pixel is spread over a whole kernel."""
-    return math.prod(model.tensors[op.inputs[2]].shape[:-1]) * elements(model.tensors[op.inputs[1]])
+    return math.prod(operand(model, op, 2).shape[:-1]) * elements(operand(model, op, 1))
 
 
 def _batch_matmul(model: ModelFile, op: FileOp) -> int:
     """Output elements times the length of the sum."""
-    left = model.tensors[op.inputs[0]].shape
-    return elements(model.tensors[op.outputs[0]]) * left[-2 if op.options.get("adjX") else -1]
+    return elements(result(model, op)) * operand(model, op, 0).shape[-2 if op.options.get("adjX") else -1]
 
 
 def _svdf(model: ModelFile, op: FileOp) -> int:
     """Batch times the weights over features (input 1) and over time (input 2)."""
-    return model.tensors[op.inputs[0]].shape[0] * sum(elements(model.tensors[op.inputs[i]]) for i in (1, 2))
+    return operand(model, op, 0).shape[0] * sum(elements(operand(model, op, i)) for i in (1, 2))
 
 
 def _lstm(model: ModelFile, op: FileOp) -> int:
     """Steps times batch times the matrices of the gates (inputs 1 to 8); the products of gates are not counted."""
-    steps = math.prod(model.tensors[op.inputs[0]].shape[:-1])
+    steps = math.prod(operand(model, op, 0).shape[:-1])
     return steps * sum(elements(model.tensors[tensor]) for tensor in op.inputs[1:9] if tensor >= 0)
 
 

@@ -7,8 +7,9 @@ tail is the sum of all persistent allocations in their order, each aligned as TF
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from nas.cost.arithmetic import up
 from nas.cost.kernel_memory import persistent_requests, scratch_requests, tensor_bytes
 from nas.cost.model_file import FileOp, FileTensor, ModelFile, Placement
 from nas.cost.sram import Buffer, greedy_plan
@@ -20,21 +21,9 @@ DECIDED_BY_TFLM = -1  # offset in an offline plan of a tensor that TFLM shall pl
 def plan(model: ModelFile) -> tuple[Placement, ...]:
     """Place all activations and scratch buffers, tensors in their order and then scratch in order of use."""
     buffers = [*_activations(model), *_scratch(model)]
-    fixed = {
-        tensor: offset for tensor, offset in enumerate(model.offline_offsets or ()) if offset != DECIDED_BY_TFLM
-    }
-    offsets = plan_around(buffers, fixed) if fixed else greedy_plan(buffers)
+    fixed = {tensor: offset for tensor, offset in enumerate(model.offline_offsets or ()) if offset != DECIDED_BY_TFLM}
+    offsets = greedy_plan(buffers, fixed)
     return tuple(_placement(model, buffer, offsets[buffer.tensor]) for buffer in buffers)
-
-
-def plan_around(buffers: list[Buffer], fixed: Mapping[int, int]) -> dict[int, int]:
-    """Tensor -> offset in bytes: the fixed ones as given, overlapping or not; then the others, largest first."""
-    placed = [(fixed[buffer.tensor], buffer) for buffer in buffers if buffer.tensor in fixed]
-    others = [buffer for buffer in buffers if buffer.tensor not in fixed]
-    for buffer in sorted(others, key=lambda b: (-b.size_bytes, -b.tensor)):
-        placed.sort(key=lambda item: item[0])
-        placed.append((_first_gap(buffer, placed), buffer))
-    return {buffer.tensor: offset for offset, buffer in placed}
 
 
 def persistent_bytes(model: ModelFile, machine: Machine = HOST) -> int:
@@ -52,7 +41,8 @@ def layer_persistent_bytes(model: ModelFile, op: FileOp, machine: Machine = HOST
     kernel = KERNELS[op.kind]
     buffers = [kernel.state_on(machine), *persistent_requests(model, op, machine)]
     handles = machine.pointer * len(scratch_requests(model, op, machine))
-    return machine.node + kernel.parameters_on(machine).size + sum(up(size) for size in buffers) + handles
+    state = sum(int(up(size, ALIGNMENT)) for size in buffers)
+    return machine.node + kernel.parameters_on(machine).size + state + handles
 
 
 def is_known(op: FileOp) -> bool:
@@ -60,17 +50,12 @@ def is_known(op: FileOp) -> bool:
     return not op.custom and op.kind in KERNELS
 
 
-def up(size: int, multiple: int = ALIGNMENT) -> int:
-    """Round up to a multiple."""
-    return -(-size // multiple) * multiple
-
-
 def _activations(model: ModelFile) -> list[Buffer]:
     """Tensors that TFLM plans; one that no operator touches is planned too, but meets only its like."""
     lives = _lives(model)
     never = (-1, -1)
     return [
-        Buffer(index, up(tensor_bytes(tensor)), *lives.get(index, never))
+        Buffer(index, up(tensor_bytes(tensor), ALIGNMENT), *lives.get(index, never))
         for index, tensor in enumerate(model.tensors)
         if tensor_bytes(tensor) and _is_planned(model, index, tensor)
     ]
@@ -104,28 +89,13 @@ def _lives(model: ModelFile) -> dict[int, tuple[int, int]]:
 def _scratch(model: ModelFile) -> list[Buffer]:
     """Scratch buffers, numbered on from the tensors as TFLM numbers them, which decides ties of size."""
     requests = [
-        (size, scope)
-        for scope, op in enumerate(model.ops, 1)
-        if is_known(op)
-        for size in scratch_requests(model, op)
+        (size, scope) for scope, op in enumerate(model.ops, 1) if is_known(op) for size in scratch_requests(model, op)
     ]
     return [
-        Buffer(number, up(size), scope, scope)
+        Buffer(number, up(size, ALIGNMENT), scope, scope)
         for number, (size, scope) in enumerate(requests, len(model.tensors))
         if size
     ]
-
-
-def _first_gap(buffer: Buffer, placed: list[tuple[int, Buffer]]) -> int:
-    """Lowest offset at which a buffer fits among those that are alive with it; ``placed`` is in order of offset."""
-    offset = 0
-    for start, other in placed:
-        if other.first > buffer.last or other.last < buffer.first:
-            continue
-        if start - offset >= buffer.size_bytes:
-            break
-        offset = max(offset, start + other.size_bytes)
-    return offset
 
 
 def _placement(model: ModelFile, buffer: Buffer, offset: int) -> Placement:

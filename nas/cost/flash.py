@@ -32,17 +32,29 @@ OPTIONS = {  # (options of one operator, layout of the options, which is in the 
 
 def flash_bytes(graph: Graph) -> Count:
     """Size of the exported file in bytes."""
-    parts = sum(op.present * _operator(graph, op) for op in graph.ops)
+    shared = sum_over_distinct(channel_counts(graph), zero_points)
+    paddings = sum_over_distinct(padded_channels(graph), lambda n: PADDINGS + 0 * n)
+    return up(unshared_bytes(graph) + shared + paddings, DATA_ALIGNMENT)
+
+
+def unshared_bytes(graph: Graph) -> Count:
+    """Bytes of all that belongs to one operator, or to the file as a whole."""
+    parts = sum(op.present * operator_bytes(graph, op) for op in graph.ops)
     kinds: dict[OpKind, Count] = {}
     for op in graph.ops:
         kinds[op.kind] = kinds.get(op.kind, False) | op.present
     codes = sum(present * (OPERATOR_CODE + OPTIONS[kind][1]) for kind, present in kinds.items())
-    # Zero points of per-channel quantisations: one vector for each number of channels but 1.
-    counts = [op.present * op.bias_count for op in graph.ops if _per_channel(op)]
-    shared = sum_over_distinct(counts, lambda n: (n > 1) * (8 + 8 * n))
-    paddings = sum_over_distinct(padded_channels(graph), lambda n: PADDINGS + 0 * n)
-    inputs = _tensor(len(graph.shapes[0]) + 1, 1)
-    return up(FILE + inputs + parts + codes + shared + paddings, DATA_ALIGNMENT)
+    return FILE + _tensor(len(graph.shapes[0]) + 1, 1) + parts + codes
+
+
+def channel_counts(graph: Graph) -> list[Count]:
+    """Output channels of each per-channel quantised operator; 0 where a network of many does not have it."""
+    return [op.present * op.bias_count for op in graph.ops if _per_channel(op)]
+
+
+def zero_points(channels: Count) -> Count:
+    """Bytes of the vector of zero points that all operators of so many channels share; one channel has its own."""
+    return (channels > 1) * (8 + 8 * channels)
 
 
 def padded_channels(graph: Graph) -> list[Count]:
@@ -51,7 +63,7 @@ def padded_channels(graph: Graph) -> list[Count]:
     return [op.present * (graph.shapes[op.output][-1] - graph.shapes[op.inputs[0]][-1]) for op in pads]
 
 
-def _operator(graph: Graph, op: Op) -> Count:
+def operator_bytes(graph: Graph, op: Op) -> Count:
     """The operator, the tensor that it writes, its weights and its bias."""
     inputs = len(op.inputs) + (2 if op.weight_shape else op.kind is OpKind.PAD)
     output = _tensor(len(graph.shapes[op.output]) + 1, 1)  # the batch is a dimension too
@@ -60,8 +72,9 @@ def _operator(graph: Graph, op: Op) -> Count:
 
 def _constants(op: Op) -> Count:
     """Weights and bias of one operator with their quantisation."""
-    scales = op.bias_count if _per_channel(op) else 1
-    data = _buffer(op.weight_count) + _buffer(4 * op.bias_count)
+    channels = op.bias_count
+    scales = channels if _per_channel(op) else 1
+    data = _buffer(op.weight_count) + _buffer(4 * channels)
     return data + _tensor(len(op.weight_shape), scales) + _tensor(1, scales)
 
 

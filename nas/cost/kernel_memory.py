@@ -15,7 +15,7 @@ from nas.cost.tflm_sizes import HOST, Machine
 
 BITS: Mapping[str, int] = {
     "bool": 8,
-    "int4": 8,  # two values to a byte in the file; whatever TFLM plans for them is unpacked
+    "int4": 8,  # weights only: two to a byte in the file, one to a byte where a kernel unpacks them
     "int8": 8,
     "uint8": 8,
     "int16": 16,
@@ -41,6 +41,29 @@ def elements(tensor: FileTensor) -> int:
     return math.prod(tensor.shape)
 
 
+def operand(model: ModelFile, op: FileOp, position: int) -> FileTensor:
+    """One input of an operator.
+
+    Raises:
+        IndexError: it has no such input, or leaves it out.
+    """
+    tensor = op.inputs[position] if position < len(op.inputs) else -1
+    if tensor < 0:
+        raise IndexError(f"{op.kind} without its input {position}")
+    return model.tensors[tensor]
+
+
+def result(model: ModelFile, op: FileOp) -> FileTensor:
+    """The first output of an operator.
+
+    Raises:
+        IndexError: it has none.
+    """
+    if not op.outputs:
+        raise IndexError(f"{op.kind} without an output")
+    return model.tensors[op.outputs[0]]
+
+
 def tensor_bytes(tensor: FileTensor) -> int:
     """Bytes of a tensor in the arena; 0 for one of a type that is not known here, such as a string."""
     return elements(tensor) * BITS.get(tensor.dtype, 0) // 8
@@ -58,35 +81,27 @@ def scratch_requests(model: ModelFile, op: FileOp, machine: Machine = HOST) -> l
     return [] if rule is None else rule(model, op, machine)
 
 
-def _input(model: ModelFile, op: FileOp, position: int) -> FileTensor:
-    return model.tensors[op.inputs[position]]
-
-
-def _output(model: ModelFile, op: FileOp) -> FileTensor:
-    return model.tensors[op.outputs[0]]
-
-
 def _int_array(tensor: FileTensor) -> int:
     """``TfLiteIntArray``: the count and the dimensions."""
     return 4 + 4 * len(tensor.shape)
 
 
 def _first_is(op: FileOp, model: ModelFile, *dtypes: str) -> bool:
-    return _input(model, op, 0).dtype in dtypes
+    return operand(model, op, 0).dtype in dtypes
 
 
 def _channels(axis: int) -> Rule:
     """Multiplier and shift for each output channel, which is the given axis of the weights; in float models too."""
 
     def rule(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
-        return 2 * [4 * _input(model, op, 1).shape[axis]]
+        return 2 * [4 * operand(model, op, 1).shape[axis]]
 
     return rule
 
 
 def _fully_connected(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Multipliers and shifts, but only for weights with a scale for each output."""
-    weights = _input(model, op, 1)
+    weights = operand(model, op, 1)
     return 2 * [4 * weights.shape[0]] if weights.scales > 1 else []
 
 
@@ -94,14 +109,14 @@ def _batch_matmul(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Quantisation; tensor, dimensions and data of each operand that has to be transposed; the output's dimensions."""
     sizes = [28] if _first_is(op, model, "int8", "int16") else []
     turned = (bool(op.options.get("adjX")), not op.options.get("adjY"))
-    for tensor in (_input(model, op, i) for i in (0, 1) if turned[i]):
+    for tensor in (operand(model, op, i) for i in (0, 1) if turned[i]):
         sizes += [machine.tensor, _int_array(tensor), tensor_bytes(tensor)]
-    return [*sizes, _int_array(_output(model, op))]
+    return [*sizes, _int_array(result(model, op))]
 
 
 def _output_dimensions(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Kernels that may correct the output's shape copy it out of the flatbuffer."""
-    return [_int_array(_output(model, op))]
+    return [_int_array(result(model, op))]
 
 
 def _embedding_lookup(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
@@ -144,18 +159,18 @@ PERSISTENT: Mapping[str, Rule] = {
 
 def _unpacked(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Weights of 4 bits, one to a byte."""
-    weights = _input(model, op, 1)
+    weights = operand(model, op, 1)
     return [elements(weights)] if weights.dtype == "int4" else []
 
 
 def _reduce(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Index over the input's dimensions; the axes, resolved."""
-    return [4 * len(_input(model, op, 0).shape), 4 * elements(_input(model, op, 1))]
+    return [4 * len(operand(model, op, 0).shape), 4 * elements(operand(model, op, 1))]
 
 
 def _mean(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Sums of 32 bits before that, in integer models."""
-    sums = [4 * elements(_output(model, op))] if _first_is(op, model, "int8", "int16") else []
+    sums = [4 * elements(result(model, op))] if _first_is(op, model, "int8", "int16") else []
     return sums + _reduce(model, op, machine)
 
 
@@ -166,27 +181,27 @@ def _add_n(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
 
 def _mirror_pad(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Elements in each dimension, of the input and of the output."""
-    return [4 * len(_output(model, op).shape), 4 * len(_input(model, op, 0).shape)]
+    return [4 * len(result(model, op).shape), 4 * len(operand(model, op, 0).shape)]
 
 
 def _transpose_conv(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Accumulators: 32 bits for int8, 64 bits for int16, where biases of 16 bits are widened too."""
-    wide = {"int8": 4, "int16": 8}.get(_input(model, op, 2).dtype)
-    sums = [] if wide is None else [wide * elements(_output(model, op))]
+    wide = {"int8": 4, "int16": 8}.get(operand(model, op, 2).dtype)
+    sums = [] if wide is None else [wide * elements(result(model, op))]
     biases = [model.tensors[tensor] for tensor in op.inputs[3:] if tensor >= 0]
     return sums + [8 * elements(bias) for bias in biases if bias.dtype == "int16"]
 
 
 def _svdf(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """Products of 32 bits of all filters; in integer models also sums of all units."""
-    batch = _input(model, op, 0).shape[0]
-    products = [4 * batch * _input(model, op, 1).shape[0]]
-    return [*products, 4 * elements(_output(model, op))] if _first_is(op, model, "int8") else products
+    batch = operand(model, op, 0).shape[0]
+    products = [4 * batch * operand(model, op, 1).shape[0]]
+    return [*products, 4 * elements(result(model, op))] if _first_is(op, model, "int8") else products
 
 
 def _lstm(model: ModelFile, op: FileOp, machine: Machine) -> list[int]:
     """The four gates, each like the cell state (input 19)."""
-    return 4 * [tensor_bytes(_input(model, op, 19))]
+    return 4 * [tensor_bytes(operand(model, op, 19))]
 
 
 SCRATCH: Mapping[str, Rule] = {

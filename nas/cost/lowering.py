@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,29 +19,41 @@ def lower(graph: Graph, file_bytes: int) -> ModelFile:
     Activations keep their indices, by which TFLM breaks ties; constants follow, as they are not planned.
     """
     tensors = [FileTensor("", (1, *shape), "int8", scales=1) for shape in graph.shapes]
+    shared: dict[int, int] = {}
     ops = []
     for op in graph.ops:
-        constants = _constants(op, graph)
-        added = range(len(tensors), len(tensors) + len(constants))
-        tensors += constants
-        ops.append(FileOp(str(op.kind), (*op.inputs, *added), (op.output,), _options(op), name=op.name))
+        inputs = (*op.inputs, *_constants(op, graph, tensors, shared))
+        ops.append(FileOp(op.kind.value, inputs, (op.output,), _options(op), name=op.name))
     return ModelFile(tuple(tensors), tuple(ops), (0,), (len(graph.shapes) - 1,), file_bytes)
 
 
-def _constants(op: Op, graph: Graph) -> list[FileTensor]:
+def _constants(op: Op, graph: Graph, tensors: list[FileTensor], shared: dict[int, int]) -> list[int]:
+    """Append an operator's constants to the tensors; return their indices."""
+    added: list[FileTensor] = []
     if op.weight_shape:
-        scales = op.bias_count if op.kind in PER_CHANNEL else 1
-        return [
-            FileTensor(f"{op.name}.weight", op.weight_shape, "int8", op.weight_count, scales),
-            FileTensor(f"{op.name}.bias", (op.bias_count,), "int32", 4 * op.bias_count, scales),
-        ]
-    if op.kind == "PAD":
-        rank = len(graph.shapes[op.output]) + 1
-        return [FileTensor(f"{op.name}.paddings", (rank, 2), "int32", 8 * rank)]
-    if op.kind == "RESHAPE":
-        rank = len(graph.shapes[op.output]) + 1
-        return [FileTensor(f"{op.name}.shape", (rank,), "int32", 4 * rank)]
-    return []
+        added = _weights(op)
+    elif op.kind == "PAD":
+        channels = graph.shapes[op.output][-1] - graph.shapes[op.inputs[0]][-1]
+        if channels in shared:  # the converter keeps one copy of identical constants
+            return [shared[channels]]
+        shared[channels] = len(tensors)
+        added = [_int32(f"{op.name}.paddings", (4, 2))]
+    elif op.kind == "RESHAPE":
+        added = [_int32(f"{op.name}.shape", (len(graph.shapes[op.output]) + 1,))]
+    tensors += added
+    return list(range(len(tensors) - len(added), len(tensors)))
+
+
+def _weights(op: Op) -> list[FileTensor]:
+    scales = op.bias_count if op.kind in PER_CHANNEL else 1
+    return [
+        FileTensor(f"{op.name}.weight", op.weight_shape, "int8", op.weight_count, scales),
+        FileTensor(f"{op.name}.bias", (op.bias_count,), "int32", 4 * op.bias_count, scales),
+    ]
+
+
+def _int32(name: str, shape: tuple[int, ...]) -> FileTensor:
+    return FileTensor(name, shape, "int32", 4 * math.prod(shape))
 
 
 def _options(op: Op) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
-"""The greedy planner of ``nas.cost.sram`` for many networks, compiled: some hundred thousand plans a second on one core.
+"""The greedy planner of ``nas.cost.sram`` for many networks, compiled: some hundred thousand plans a second on a core.
 
-Compiled by Numba at the first call (seconds, once per machine). NumPy alone reached a tenth of this where depths differ:
-sorting and first-fit run over few buffers at a time, in another order for every network. Importing Numba takes 0.3 s,
-so that one network is planned in plain Python.
+Numba compiles it at the first call (seconds, once per machine). NumPy alone reached a tenth of this where depths
+differ: sorting and first-fit run over few buffers at a time, in another order for every network. Importing Numba takes
+0.3 s, so that one network is planned in plain Python.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any
 import numba
 import numpy as np
 
-
 UNPLACED = -1
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def plan_many(sizes: Any, first: Any, last: Any) -> Any:
     """Bytes that ``greedy_plan`` needs for each network: (networks,).
 
@@ -42,10 +41,8 @@ def plan_many(sizes: Any, first: Any, last: Any) -> Any:
     return tops
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
-def _placed_beside(
-    buffer: int, size: Any, offsets: Any, first: Any, last: Any, longest: int, beside: Any
-) -> int:
+@numba.njit(cache=True, inline="always")
+def _placed_beside(buffer: int, size: Any, offsets: Any, first: Any, last: Any, longest: int, beside: Any) -> int:
     """Write (start, end) of all placed buffers that live at the same time to ``beside``, by offset; count them."""
     count = 0
     other = buffer
@@ -63,7 +60,7 @@ def _placed_beside(
     return count
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _first_gap(size: int, beside: Any) -> int:
     """Lowest offset at which ``size`` bytes fit between the buffers beside."""
     offset = 0

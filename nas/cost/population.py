@@ -7,9 +7,7 @@ one network then give the costs of all, as they are. Only the memory plan has a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,10 +16,8 @@ from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
 from nas.cost.planner import plan_many
 from nas.space import SearchSpace
-from nas.space.blocks import BLOCKS, HEADS
-from nas.space.graph import Graph, GraphBuilder
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
+from nas.space.graph import Graph
+from nas.space.many import IntArray, choices_of, graph_of_many, may_have_one_channel
 
 CHUNK = 2048  # networks costed together: enough to spread the overhead of NumPy, few enough for a core's cache
 
@@ -47,40 +43,17 @@ def population_costs(space: SearchSpace, options: IntArray) -> Costs:
         options: (networks, decisions), the index of the option taken for every one of ``space.decisions``; those of
             blocks that a network does not have are not looked at.
     """
+    options = np.asarray(options)
     found = np.zeros((3, len(options)), np.int64)
-    alone = _with_one_channel(space, options)
+    alone = (options[:, may_have_one_channel(space)] == 0).any(axis=1)
     for row in np.flatnonzero(alone):
         found[:, row] = astuple(cost(space.architecture(choices_of(space, options[row])).graph))
     rows = np.flatnonzero(~alone)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        graph = _graph(space, options[chunk])
+        graph = graph_of_many(space, options[chunk])
         found[:, chunk] = flash.flash_bytes(graph), _arena(graph, len(chunk)), ops(graph)
     return Costs(*found)
-
-
-def choices_of(space: SearchSpace, options: IntArray) -> dict[str, int]:
-    """One row of options as ``SearchSpace.architecture`` takes it."""
-    return {decision.name: int(option) for decision, option in zip(space.decisions, options, strict=True)}
-
-
-def _with_one_channel(space: SearchSpace, options: IntArray) -> Any:
-    """Which networks have one channel somewhere: some of their operators may be of another kind."""
-    ones = [decision.options[0] == 1 and not decision.name.endswith(".depth") for decision in space.decisions]
-    return (options[:, ones] == 0).any(axis=1)
-
-
-def _graph(space: SearchSpace, options: IntArray) -> Graph:
-    """One graph of many networks."""
-    taken = {decision.name: column for decision, column in zip(space.decisions, options.T, strict=True)}
-    builder = GraphBuilder(space.spec.input)
-    x = 0
-    for number, (block, present) in enumerate(space.blocks_of_many(taken)):
-        builder.present = present
-        x = BLOCKS[block.kind](builder, x, f"{block.stage}.{number}", block)
-    builder.present = True
-    HEADS[space.spec.head.kind](builder, x, space.spec.classes)
-    return builder.build()
 
 
 def _arena(graph: Graph, networks: int) -> IntArray:
@@ -90,5 +63,5 @@ def _arena(graph: Graph, networks: int) -> IntArray:
     for buffer in buffers:
         sizes[:, buffer.tensor], last[:, buffer.tensor] = buffer.size_bytes, buffer.last
     first = np.array([buffer.first for buffer in buffers])
-    planned: IntArray = plan_many(sizes, first, last)
-    return planned + sram.persistent_bytes(graph)
+    arena: IntArray = plan_many(sizes, first, last) + sram.persistent_bytes(graph)
+    return arena

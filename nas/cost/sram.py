@@ -5,39 +5,16 @@ The planner is simulated exactly (``tensorflow/lite/micro/memory_planner/greedy_
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.cost.arithmetic import Count, sum_over_distinct, up
 from nas.cost.flash import padded_channels
+from nas.cost.tflm_sizes import ALIGNMENT, HOST, KERNELS, Machine
 from nas.space.graph import Graph, Op, OpKind
-
-ALIGNMENT = 16  # MicroArenaBufferAlignment() in TFLM
-
-# Sizes on a 64-bit host, in bytes; pointers are half as long on a microcontroller, so that it needs less.
-INTERPRETER = 488  # allocators, allocation info and the graph's own structures
-TENSOR = 24  # TfLiteEvalTensor, one for each tensor, constants too
-NODE = 64  # NodeAndRegistration
-PARAMETERS = {  # (size, alignment) of an operator's builtin parameters
-    OpKind.CONV_2D: (28, 4),
-    OpKind.DEPTHWISE_CONV_2D: (28, 4),
-    OpKind.AVERAGE_POOL_2D: (40, 4),
-    OpKind.FULLY_CONNECTED: (32, 8),
-    OpKind.SOFTMAX: (4, 4),
-    OpKind.ADD: (8, 4),
-    OpKind.PAD: (0, 1),
-}
-KERNEL_STATE = {  # what a kernel's Init asks for
-    OpKind.CONV_2D: 80,
-    OpKind.DEPTHWISE_CONV_2D: 80,
-    OpKind.AVERAGE_POOL_2D: 32,
-    OpKind.FULLY_CONNECTED: 72,
-    OpKind.SOFTMAX: 80,
-    OpKind.ADD: 60,
-    OpKind.PAD: 56,
-}
-INPUT_OR_OUTPUT = [(8, 16), (64, 8), (24, 8), (8, 4)]  # pointer, TfLiteTensor, its quantisation, zero point
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,49 +47,66 @@ def activation_buffers(graph: Graph) -> list[Buffer]:
     return buffers
 
 
-def greedy_plan(buffers: list[Buffer]) -> dict[int, int]:
-    """Tensor -> offset in bytes: largest first, ties by descending tensor, each in the first gap that fits."""
-    placed: list[tuple[int, Buffer]] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.size_bytes, -b.tensor)):
+def greedy_plan(buffers: list[Buffer], fixed: Mapping[int, int] | None = None) -> dict[int, int]:
+    """Tensor -> offset in bytes: largest first, ties by descending tensor, each in the first gap that fits.
+
+    Args:
+        buffers: what is to be placed.
+        fixed: offsets that an offline plan gives to some of them; taken as they are, overlapping or not.
+    """
+    given, offsets = fixed or {}, {}
+    placed: list[tuple[int, int, int, int]] = []  # (start, end, first, last), by start
+    others = []
+    for buffer in buffers:
+        if buffer.tensor in given:
+            offsets[buffer.tensor] = start = given[buffer.tensor]
+            insort(placed, (start, start + buffer.size_bytes, buffer.first, buffer.last))
+        else:
+            others.append((buffer.size_bytes, buffer.tensor, buffer.first, buffer.last))
+    for size, tensor, first, last in sorted(others, reverse=True):
         offset = 0
-        for start, other in placed:
-            if other.first > buffer.last or other.last < buffer.first:
+        for start, end, other_first, other_last in placed:
+            if other_first > last or other_last < first:
                 continue
-            if start - offset >= buffer.size_bytes:
+            if start - offset >= size:
                 break
-            offset = max(offset, start + other.size_bytes)
-        placed.append((offset, buffer))
-        placed.sort(key=lambda item: item[0])
-    return {buffer.tensor: offset for offset, buffer in placed}
+            if end > offset:
+                offset = end
+        offsets[tensor] = offset
+        insort(placed, (offset, offset + size, first, last))
+    return offsets
 
 
 def activation_bytes(graph: Graph) -> int:
     """Bytes of the planned activations: what TFLM reports as the head of its arena."""
     buffers = activation_buffers(graph)
     plan = greedy_plan(buffers)
-    return max(plan[buffer.tensor] + buffer.size_bytes for buffer in buffers)
+    return max(plan[buffer.tensor] + int(buffer.size_bytes) for buffer in buffers)
 
 
-def persistent_bytes(graph: Graph) -> Count:
-    """Bytes of the buffers that TFLM keeps for the whole life of the interpreter, on a 64-bit host.
+def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
+    """Bytes of the buffers that TFLM keeps for the whole life of the interpreter.
 
-    The sum of its persistent allocations in their order, each aligned as TFLM asks; found by tracing
-    ``AllocatePersistentBuffer`` in the ``tflite-micro`` wheel. Widths cost SRAM even where activations do not grow:
-    8 bytes for each output channel of a convolution.
+    The sum of its persistent allocations in their order, each aligned as TFLM asks; the sizes and their reasons are in
+    ``nas.cost.tflm_sizes``. Widths cost SRAM even where activations do not grow: 8 bytes for each output channel of a
+    convolution.
     """
     with_weights = sum(op.present for op in graph.ops if op.weight_shape)
     nodes = sum(op.present for op in graph.ops)
     tensors = 1 + nodes + 2 * with_weights + sum_over_distinct(padded_channels(graph), lambda n: n > 0)
-    used = INTERPRETER + TENSOR * tensors + NODE * nodes
+    used = machine.interpreter + machine.tensor * tensors + machine.node * nodes
     for op in graph.ops:
-        used = _allocated(op, used, *PARAMETERS[op.kind])
+        used = _allocated(op, used, *KERNELS[op.kind].parameters_on(machine))
     for op in graph.ops:
-        used = _allocated(op, used, KERNEL_STATE[op.kind], ALIGNMENT)
+        used = _allocated(op, used, KERNELS[op.kind].state_on(machine), ALIGNMENT)
     for op in graph.ops:
         if op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D):  # multiplier and shift of each channel
             used = _allocated(op, _allocated(op, used, 4 * op.bias_count, ALIGNMENT), 4 * op.bias_count, ALIGNMENT)
-    for size, alignment in 2 * INPUT_OR_OUTPUT:
-        used = up(used + size, alignment)
+    for _ in range(2):  # input and output: a pointer each, and their full structures with one zero point
+        used = up(used + machine.pointer, ALIGNMENT)
+        for size in (machine.full_tensor, machine.quantization):
+            used = up(used + size, machine.pointer)
+        used += 8
     return up(used, ALIGNMENT)
 
 

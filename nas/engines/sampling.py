@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 
-from nas.budget import Budget
+from nas.budget import Budget, reachable
 from nas.space import Architecture, SearchSpace
 
 MAX_TRIES = 200  # rejections before the last draw is shrunk; a proposal takes 0.06 s where one draw in 2 million fits
@@ -32,10 +32,24 @@ def sample_feasible(
 
 
 def shrink(space: SearchSpace, budget: Budget, point: Architecture, rng: random.Random) -> Architecture:
-    """Take random decisions of a point one option down until it fits; the smallest point of the space must fit."""
+    """Move random decisions of a point towards a network that fits until it fits itself.
+
+    Raises:
+        InfeasibleError: no network of the space fits.
+    """
+    if budget.admits(point):
+        return point
+    smallest = space.smallest()
+    goal = space.choices(smallest if budget.admits(smallest) else reachable(space, budget))
     while not budget.admits(point):
         taken = space.choices(point)
-        decision = rng.choice([name for name, option in taken.items() if option > 0])
-        # half of the way down at most, so that wide ranges need few steps
-        point = space.architecture({**taken, decision: rng.randrange(taken[decision] // 2, taken[decision])})
+        apart = [name for name, option in taken.items() if option != goal.get(name, 0)]
+        decision = rng.choice(apart)
+        point = space.architecture({**taken, decision: _between(taken[decision], goal.get(decision, 0), rng)})
     return point
+
+
+def _between(option: int, goal: int, rng: random.Random) -> int:
+    """At least one step towards the goal, half of the way at most, so that wide ranges need few steps."""
+    half = (abs(goal - option) + 1) // 2
+    return option + (1 if goal > option else -1) * rng.randint(1, half)

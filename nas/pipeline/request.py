@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.budget import Budget, make_budget, require_reachable
+from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
 from nas.errors import InputError, RunFolderError
 from nas.space import SearchSpace, load_space
@@ -102,7 +102,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         ops=_parsed(parse_ops, options.ops),
         latency_ms=_parsed(parse_milliseconds, options.latency),
     )
-    require_reachable(space, budget)
+    reachable(space, budget)
     return SearchPlan(options, task, space, budget, _parsed(parse_seconds, options.time))
 
 

@@ -90,7 +90,7 @@ class Session:
             inputs = self.data.dequantize(self.data.train_inputs[0, rows])
             F.cross_entropy(network.logits(inputs), self.data.train_labels[rows]).backward()  # type: ignore[no-untyped-call]
         seconds = time.monotonic() - started
-        return ops(architecture.graph) * len(rows) * CALIBRATION_STEPS / seconds
+        return float(ops(architecture.graph) * len(rows) * CALIBRATION_STEPS / seconds)
 
 
 def open_session(task: Task, source: str | None, seed: int, device: str, reporter: Reporter) -> Session:

@@ -10,9 +10,9 @@ of it is an array (``nas.cost.population``). ``Op.present`` says which of them h
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ class OpKind(StrEnum):
     PAD = "PAD"
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """One operator. ``inputs`` and ``output`` index ``Graph.shapes``; kernel and stride are (height, width).
 
     ``weight_shape`` is the TFLite layout: (c_out, kh, kw, c_in), (1, kh, kw, c) for depthwise, (n_out, n_in) for
@@ -130,9 +129,10 @@ class GraphBuilder:
     def _pad_channels(self, x: int, name: str, width: int) -> int:
         """Zeros behind the channels of a map; no operator where it has ``width`` of them."""
         h, w, c = self.shapes[x]
-        if not np.any(c < width):
+        narrower: Any = c < width
+        if narrower is False or not np.any(narrower):
             return x
-        everywhere, self.present = self.present, self.present & (c < width)
+        everywhere, self.present = self.present, self.present & narrower
         padded = self._append(Op(OpKind.PAD, name, (x,), self._next), (h, w, width))
         self.present = everywhere
         return padded
@@ -161,8 +161,9 @@ class GraphBuilder:
 
     def _append(self, op: Op, shape: tuple[int, ...]) -> int:
         if self.present is not True:
-            op = replace(op, present=self.present)
-            shape = (*shape[:-1], np.where(self.present, shape[-1], self.shapes[op.inputs[0]][-1]))
+            op = op._replace(present=self.present)
+            channels: Any = np.where(self.present, shape[-1], self.shapes[op.inputs[0]][-1])
+            shape = (*shape[:-1], channels)
         self.ops.append(op)
         self.shapes.append(shape)
         return op.output

@@ -82,9 +82,10 @@ class SearchSpace:
         for stage in self.spec.stage:
             depth = np.asarray(stage.repeat)[options.get(f"{stage.name}.depth", 0)]
             for i in range(int(np.max(depth))):
-                parts = {part: _pick(getattr(stage, part), options.get(f"{stage.name}.{i + 1}.{part}")) for part in PARTS}
+                parts = {
+                    part: _pick(getattr(stage, part), options.get(f"{stage.name}.{i + 1}.{part}")) for part in PARTS
+                }
                 yield _block(stage, i, parts), True if np.all(depth > i) else depth > i
-
 
     def choices(self, architecture: Architecture) -> dict[str, int]:
         """Inverse of ``architecture``: the option taken at every decision that the network really has.
@@ -189,9 +190,7 @@ def _pick(options: Any, indices: Any) -> Any:
 def _block(stage: StageSpec, index: int, parts: Mapping[str, Any]) -> Block:
     """Block number ``index`` of a stage, from 0: the stride belongs to the first."""
     stride = (stage.stride, stage.stride) if index == 0 else (1, 1)
-    return Block(
-        stage=stage.name, kind=stage.kind, stride=stride, residual=adds_input(stage.kind, index), **parts
-    )
+    return Block(stage=stage.name, kind=stage.kind, stride=stride, residual=adds_input(stage.kind, index), **parts)
 
 
 def _extended(choices: dict[str, int], changed: str) -> dict[str, int]:

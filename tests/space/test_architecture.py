@@ -14,6 +14,7 @@ def data(toy_space: SearchSpace) -> dict[str, Any]:
 
 
 def test_json_is_complete_without_the_space_file(data: dict[str, Any], toy_space: SearchSpace) -> None:
+    plain = {"hidden": 0, "residual": False}
     assert data == {
         "schema": 1,
         "space": "toy",
@@ -21,9 +22,9 @@ def test_json_is_complete_without_the_space_file(data: dict[str, Any], toy_space
         "input_shape": [12, 9, 2],
         "classes": 3,
         "blocks": [
-            {"stage": "stem", "kind": "conv", "width": 8, "kernel": [3, 2], "stride": [2, 2]},
-            {"stage": "blocks", "kind": "ds", "width": 6, "kernel": [1, 1], "stride": [1, 1]},
-            {"stage": "blocks", "kind": "ds", "width": 4, "kernel": [1, 1], "stride": [1, 1]},
+            {"stage": "stem", "kind": "conv", "width": 8, "kernel": [3, 2], "stride": [2, 2], **plain},
+            {"stage": "blocks", "kind": "ds", "width": 6, "kernel": [1, 1], "stride": [1, 1], **plain},
+            {"stage": "blocks", "kind": "ds", "width": 4, "kernel": [1, 1], "stride": [1, 1], **plain},
         ],
         "head": "pool_dense",
     }
@@ -60,6 +61,12 @@ def test_a_wrong_block_is_refused(data: dict[str, Any], key: str, value: object)
     data["blocks"][1][key] = value
     with pytest.raises(InputError, match=r"arch.json: not an architecture"):
         Architecture.from_json(data, "arch.json")
+
+
+def test_a_file_from_before_there_were_shortcuts_is_read(data: dict[str, Any], toy_space: SearchSpace) -> None:
+    for block in data["blocks"]:
+        del block["hidden"], block["residual"]
+    assert Architecture.from_json(data) == toy_space.points["middle"]
 
 
 def test_another_schema_is_told(data: dict[str, Any]) -> None:

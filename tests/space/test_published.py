@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from nas.cost.ops import macs, ops
 from nas.cost.sram import activation_buffers, activation_bytes
-from nas.space import Architecture, Graph, load_space
+from nas.space import Architecture, Block, Graph, OpKind, load_space
 
-# MACs, parameters and the peak of live activation bytes: from the published .tflite where there is one (KWS-M, the
-# MLPerf DS-CNN), computed from Table 5 of the MicroNets paper by others than this project for KWS-S and KWS-L.
+# MACs, parameters and the peak of live activation bytes: from the published .tflite files where there is one (KWS-M, VWW-2
+# and the MLPerf networks), computed from Table 5 of the MicroNets paper by others than this project for KWS-S and KWS-L.
 PUBLISHED = {
     "kws_micronet:micronet-kws-s": (8_326_752, 60_240, 51_660),
     "kws_micronet:micronet-kws-m": (15_556_352, 111_984, 86_100),
     "kws_micronet:micronet-kws-l": (65_714_076, 500_328, 169_740),
     "kws_ds_cnn:mlperf-ds-cnn": (2_656_768, 22_604, 16_000),
+    "ic_resnet:mlperf-resnet8": (12_501_632, 77_706, 49_152),
+    "vww_micronet:micronet-vww-2": (3_143_416, 89_302, 27_904),
 }
-PLANNED = {"kws_micronet:micronet-kws-m": 86_112, "kws_ds_cnn:mlperf-ds-cnn": 16_000}  # by TFLM, of the published files
+PLANNED = {  # by TFLM, of the published .tflite files
+    "kws_micronet:micronet-kws-m": 86_112,
+    "kws_ds_cnn:mlperf-ds-cnn": 16_000,
+    "ic_resnet:mlperf-resnet8": 49_152,
+    "vww_micronet:micronet-vww-2": 27_904,
+}
+# Hidden and output channels of each bottleneck; + has a shortcut, / has a stride of 2. Stem, then these, then a 1x1
+# convolution to 128 channels, on grey images of 128x128: read from the published .tflite files, as are the figures after
+# them, which are millions of MACs, parameters, live bytes and bytes planned by TFLM.
+LARGER_VWW = {
+    "micronet-vww-3": (
+        9,
+        "3,6 9,14/ 28,16+ 28,32/ 115,25+ 115,32+ 172,51/ 307,51+ 307,44+ 307,57+ 230,48 288,48+ 288,76+ 115,16/ 96,16+ 96,16+ "
+        "96,32",
+        (22.565, 266_829, 71_680, 75_776),
+    ),
+    "micronet-vww-4": (
+        8,
+        "4,4 8,12/ 14,16+ 28,32/ 96,28+ 96,28+ 152,44/ 268,40+ 268,52+ 268,44+ 192,68 172,68+ 172,48+ 288,16/ 96,16+ 96,32+ "
+        "96,32",
+        (18.829, 233_948, 57_344, 65_536),
+    ),
+}
 TABLE_4_MOPS = {
     "kws_micronet:micronet-kws-s": 16.4,
     "kws_micronet:micronet-kws-m": 30.6,
@@ -55,7 +81,8 @@ def test_ops_of_the_papers_table(name: str, mops: float) -> None:
 
 
 def test_every_listed_point_has_published_counts() -> None:
-    listed = {f"{space}:{point}" for space in ("kws_micronet", "kws_ds_cnn") for point in load_space(space).points}
+    spaces = ("kws_micronet", "kws_ds_cnn", "ic_resnet", "vww_micronet")
+    listed = {f"{space}:{point}" for space in spaces for point in load_space(space).points}
     assert listed == set(PUBLISHED)
 
 
@@ -71,3 +98,37 @@ def test_layers_of_micronet_kws_s() -> None:
     ]
     assert arch.graph.shapes[-2:] == ((12,), (12,))
     assert arch.summary() == "stem 84 | blocks 112 84 84 84 196"
+
+
+def larger_vww(name: str) -> Architecture:
+    stem, bottlenecks, _ = LARGER_VWW[name]
+    blocks = [Block("stem", "conv", stem, (3, 3), (2, 2))]
+    for text in bottlenecks.split():
+        hidden, width = (int(number) for number in text.rstrip("+/").split(","))
+        stride = 2 if "/" in text else 1
+        blocks.append(Block("b", "ibn", width, (3, 3), (stride, stride), hidden, "+" in text))
+    blocks.append(Block("last", "conv", 128, (1, 1), (1, 1)))
+    return Architecture(name, "vww", (128, 128, 1), 2, tuple(blocks), "pool_dense")
+
+
+@pytest.mark.parametrize("name", LARGER_VWW)
+def test_the_larger_networks_for_visual_wake_words(name: str) -> None:
+    graph = larger_vww(name).graph
+    found = (round(macs(graph) / 1e6, 3), graph.parameters, live_bytes(graph), activation_bytes(graph))
+    assert found == LARGER_VWW[name][2]
+
+
+def test_operators_of_micronet_vww_2() -> None:
+    """The published file has 71; it ends in a 1x1 convolution and RESHAPE where ours has a dense layer and softmax."""
+    kinds = [op.kind for op in published("vww_micronet:micronet-vww-2").graph.ops]
+    assert len(kinds) == 71
+    assert [kinds.count(kind) for kind in (OpKind.ADD, OpKind.PAD, OpKind.DEPTHWISE_CONV_2D)] == [10, 5, 17]
+
+
+def test_layers_of_resnet8() -> None:
+    """The two later stages halve the map, and a 1x1 convolution halves their shortcut."""
+    graph = published("ic_resnet:mlperf-resnet8").graph
+    sizes = [shape[:2] for shape in graph.shapes[1:-3]]
+    assert [(size, len(list(same))) for size, same in itertools.groupby(sizes)] == [((32, 32), 4), ((16, 16), 4), ((8, 8), 4)]
+    assert [op.name for op in graph.ops if op.weight_shape[1:3] == (1, 1)] == ["mid.1.shortcut", "high.1.shortcut"]
+    assert not any(op.kind is OpKind.PAD for op in graph.ops)

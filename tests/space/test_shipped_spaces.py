@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.space import Architecture, Graph, OpKind, SearchSpace, load_space
-from nas.tasks import get_task
+from nas.tasks import get_task, task_names
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "search_spaces").glob("*.toml"))
 SPACES = [load_space(path) for path in FILES]
+BENCHMARKS = {"ic": ((32, 32, 3), 10), "vww": ((50, 50, 1), 2)}  # CIFAR-10; person or none, as MicroNet VWW-2 sees it
 every_space = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 
 
@@ -27,7 +28,7 @@ def some_points(space: SearchSpace) -> Iterator[Architecture]:
 
 
 def test_there_are_spaces() -> None:
-    assert {"kws_micronet", "kws_ds_cnn"} <= {space.name for space in SPACES}
+    assert {"kws_micronet", "kws_ds_cnn", "ic_resnet", "vww_micronet"} <= {space.name for space in SPACES}
 
 
 @every_space
@@ -42,10 +43,13 @@ def test_choices_and_json_read_back(space: SearchSpace) -> None:
 
 @every_space
 def test_input_and_classes_are_those_of_the_task(space: SearchSpace) -> None:
-    task = get_task(space.task)
+    if space.task in task_names():
+        task = get_task(space.task)
+        expected = (task.input_shape, len(task.classes))
+    else:
+        expected = BENCHMARKS[space.task]
     for arch in some_points(space):
-        assert arch.graph.shapes[0] == task.input_shape
-        assert arch.graph.shapes[-1] == (len(task.classes),)
+        assert (arch.graph.shapes[0], *arch.graph.shapes[-1]) == expected
 
 
 @every_space
@@ -55,11 +59,14 @@ def test_graphs_are_consistent(space: SearchSpace) -> None:
 
 
 def require_consistent(graph: Graph) -> None:
-    """A chain in which every shape follows from the operator before it."""
+    """Every shape follows from the operators before it, and every tensor but the last one is read."""
     assert len({op.name for op in graph.ops}) == len(graph.ops)
+    assert {tensor for op in graph.ops for tensor in op.inputs} == set(range(len(graph.ops)))
+    assert len(graph.shapes) == len(graph.ops) + 1
     for index, op in enumerate(graph.ops):
-        assert (op.inputs, op.output) == ((index,), index + 1)
-        before, after = graph.shapes[index], graph.shapes[index + 1]
+        assert op.output == index + 1 > max(op.inputs)
+        assert len(op.inputs) == (2 if op.kind is OpKind.ADD else 1)
+        before, after = graph.shapes[op.inputs[0]], graph.shapes[op.output]
         if op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D, OpKind.AVERAGE_POOL_2D):
             assert after[:2] == tuple(math.ceil(size / step) for size, step in zip(before, op.stride, strict=False))
         expected = {
@@ -69,7 +76,12 @@ def require_consistent(graph: Graph) -> None:
         }
         assert op.weight_shape == expected.get(op.kind, ())
         assert op.bias_count == (after[-1] if op.weight_shape else 0)
-        if op.kind not in (OpKind.CONV_2D, OpKind.FULLY_CONNECTED):
+        if op.kind is OpKind.PAD:
+            assert after[:2] == before[:2]
+            assert after[2] > before[2]
+        elif op.kind is OpKind.ADD:
+            assert {graph.shapes[tensor] for tensor in op.inputs} == {after}
+        elif op.kind not in (OpKind.CONV_2D, OpKind.FULLY_CONNECTED):
             assert after[-1] == before[-1]
 
 
@@ -83,10 +95,11 @@ def test_distinct_networks_have_distinct_digests(space: SearchSpace) -> None:
 def test_a_sample_is_uniform_over_depths(space: SearchSpace) -> None:
     """Uniform over points would draw the deepest networks nearly always."""
     rng = random.Random(1)
-    depths = [len(space.sample(rng).blocks) for _ in range(900)]
-    options = len(set(depths))
-    assert options == sum(len(stage.repeat) for stage in space.spec.stage) - len(space.spec.stage) + 1
-    assert all(depths.count(depth) > 0.6 * 900 / options for depth in set(depths))
+    samples = [space.sample(rng) for _ in range(900)]
+    for stage in space.spec.stage:
+        depths = [len(sample.widths(stage.name)) for sample in samples]
+        assert set(depths) == set(stage.repeat)
+        assert all(depths.count(depth) > 0.6 * 900 / len(stage.repeat) for depth in stage.repeat)
 
 
 @given(st.data())

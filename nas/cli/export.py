@@ -1,0 +1,58 @@
+"""``nas export``: the file that goes to the device."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nas.pipeline.export import Exported
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="A .tflite file, of any tool, or a run folder.")],
+    slim: Annotated[
+        bool,
+        typer.Option(help="Leave out what no runtime reads; --no-slim, of a run, keeps names and ranges for tools."),
+    ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Default: NAME.slim.tflite beside the file; of a run winner/model.tflite or model.full.tflite."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Write a smaller .tflite file that computes the same bits, and prove it.
+
+    Example: nas export model.tflite --out small.tflite
+    """
+    from nas.cli.console import ConsoleReporter
+
+    with ConsoleReporter() as reporter:
+        from nas.pipeline.export import export_model
+
+        result = export_model(model, slim, out, reporter)
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+        return
+    for line in _lines(result):
+        typer.echo(line)
+
+
+def _lines(result: Exported) -> list[str]:
+    before, after = result.original_bytes, result.flash_bytes
+    lines = [f"{result.path}: {after:,} B"]
+    if result.proof is None:
+        return lines
+    saved = before - after
+    lines[0] += f", {saved:,} B ({saved / before:.1%}) less than {before:,} B" if saved else ", nothing to leave out"
+    parts = [f"{name} {size:,} B" for name, size in result.dropped.items() if size > 0]
+    if parts:
+        lines.append(f"left out: {', '.join(parts)}")
+    proof = result.proof
+    lines.append(f"outputs identical to the bit for {proof.samples} random inputs in {', '.join(proof.identical)}")
+    return lines + [f"not compared in {name}: {reason}" for name, reason in proof.refused.items()]

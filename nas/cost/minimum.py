@@ -1,0 +1,179 @@
+"""The least that a space can cost, proved by bounding: no sampling, and a second at most.
+
+A lower bound of every cost rises with every width and kernel: the exact cost without PAD operators, with all vectors
+of zero points but the longest left out, and with as many activation bytes as are alive at once in place of the plan.
+So whatever lies above a point whose bound is too high need not be looked at. Starting from the narrowest network of
+each depth, few points are left; their exact costs decide. (Exact costs do not rise everywhere: a wider map may save a
+PAD, or let the greedy planner leave a smaller gap.)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nas.cost import flash, sram
+from nas.cost.arithmetic import up
+from nas.cost.model import Cost, cost
+from nas.cost.ops import ops
+from nas.space import Architecture, SearchSpace
+from nas.space.graph import Graph, GraphBuilder
+from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
+
+MOST_POINTS = 20_000  # looked at before giving up; 2 s. The shipped spaces need a few hundred
+COSTS = ("flash_bytes", "sram_bytes", "ops")
+
+Bounds = dict[str, IntArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The network of least cost. Where it is not ``proved``, the least is at least ``at_least``."""
+
+    architecture: Architecture
+    cost: Cost
+    at_least: int
+    proved: bool
+
+
+def minimum(space: SearchSpace, name: str, limits: Mapping[str, int] | None = None) -> Minimum | None:
+    """The exact minimum of one cost over a space, or over those of its networks that keep within limits.
+
+    Args:
+        space: where to look.
+        name: ``flash_bytes``, ``sram_bytes`` or ``ops``.
+        limits: cost name -> most that it may be.
+
+    Returns:
+        ``None`` where no network keeps within the limits.
+    """
+    limits = limits or {}
+    found: list[tuple[int, Architecture, Cost]] = []
+
+    def worth(bounds: Bounds) -> Any:
+        return _possible(bounds, limits if not found else {**limits, name: found[-1][0] - 1})
+
+    climb = _Climb(space, worth)
+    for point in climb:
+        costs = cost(point.graph)
+        if _within(costs, limits) and (not found or getattr(costs, name) < found[-1][0]):
+            found.append((getattr(costs, name), point, costs))
+    if not found:
+        return None
+    value, point, costs = found[-1]
+    return Minimum(point, costs, value if climb.finished else min(value, climb.lowest(name)), climb.finished)
+
+
+def find_within(space: SearchSpace, limits: Mapping[str, int]) -> tuple[Architecture | None, bool]:
+    """A network within joint limits, or ``None``; and whether that is proved."""
+    climb = _Climb(space, lambda bounds: _possible(bounds, limits))
+    found = next((point for point in climb if _within(cost(point.graph), limits)), None)
+    return found, found is not None or climb.finished
+
+
+def _possible(bounds: Bounds, limits: Mapping[str, int]) -> Any:
+    return np.logical_and.reduce([bounds[name] <= limit for name, limit in limits.items()] or [True])
+
+
+def _within(costs: Cost, limits: Mapping[str, int]) -> bool:
+    return all(getattr(costs, name) <= limit for name, limit in limits.items())
+
+
+class _Climb:
+    """Iterates over the points whose lower bounds are ``worth`` it, from the narrowest of each depth upwards."""
+
+    def __init__(self, space: SearchSpace, worth: Callable[[Bounds], Any]) -> None:
+        self.space, self.worth = space, worth
+        self.finished = False
+        self.bounds: Bounds = {}
+
+    def __iter__(self) -> Iterator[Architecture]:
+        points, complete = _narrowest(self.space)
+        raised = np.zeros(len(points), np.int64)  # decisions before this one were raised already: each point once
+        seen = 0
+        while len(points):
+            seen += len(points)
+            self.bounds = lower_bounds(self.space, points)
+            for i in np.argsort(sum(self.bounds.values()), kind="stable"):
+                if np.all(self.worth({name: bound[i] for name, bound in self.bounds.items()})):
+                    yield self.space.architecture(choices_of(self.space, points[i]))
+            if seen > MOST_POINTS:
+                return
+            alive = np.flatnonzero(np.broadcast_to(self.worth(self.bounds), len(points)))
+            points, raised = self._above(points[alive], raised[alive])
+        self.finished = complete
+
+    def lowest(self, name: str) -> int:
+        """Least bound of what was not looked at when the climb was given up."""
+        return int(self.bounds[name].min())
+
+    def _above(self, points: IntArray, raised: IntArray) -> tuple[IntArray, IntArray]:
+        """Every point one option above, without those that another point leads to."""
+        rows, steps = [], []
+        present = _present(self.space, points)
+        for number, decision in enumerate(self.space.decisions):
+            may = present[:, number] & (raised <= number) & (points[:, number] + 1 < len(decision.options))
+            above = points[may]
+            above[:, number] += 1
+            rows.append(above)
+            steps.append(np.full(len(above), number))
+        return np.concatenate(rows), np.concatenate(steps)
+
+
+def _narrowest(space: SearchSpace) -> tuple[IntArray, bool]:
+    """The narrowest network of each combination of depths, and whether these are all combinations."""
+    depths = [range(len(d.options)) if d.name.endswith(".depth") else range(1) for d in space.decisions]
+    rows = np.array(list(itertools.islice(itertools.product(*depths), MOST_POINTS + 1)), np.int64)
+    return rows.reshape(-1, len(depths)), len(rows) <= MOST_POINTS
+
+
+def _present(space: SearchSpace, points: IntArray) -> BoolArray:
+    """Which decisions a network really has, depths excepted: (points, decisions)."""
+    numbers = {decision.name: i for i, decision in enumerate(space.decisions)}
+    present = np.zeros(points.shape, bool)
+    for stage in space.spec.stage:
+        depth = np.full(len(points), stage.repeat[0])
+        if f"{stage.name}.depth" in numbers:
+            depth = np.asarray(stage.repeat)[points[:, numbers[f"{stage.name}.depth"]]]
+        for name, i in numbers.items():
+            owner, _, rest = name.partition(".")
+            if owner == stage.name and rest != "depth":
+                present[:, i] = depth >= int(rest.split(".")[0])
+    return present
+
+
+class _Unpadded(GraphBuilder):
+    """Adds maps of different widths as they are."""
+
+    def _pad_channels(self, x: int, name: str, width: int) -> int:
+        return x
+
+
+def lower_bounds(space: SearchSpace, options: IntArray) -> Bounds:
+    """Lower bounds of the costs of points and of all that is wider: cost name -> (networks,)."""
+    graph = graph_of_many(space, options, _Unpadded)
+    longest = np.max(np.broadcast_arrays(*flash.channel_counts(graph)), axis=0)
+    size = flash.unshared_bytes(graph) + flash.zero_points(longest)
+    if may_have_one_channel(space).any():
+        # Then a depthwise operator may be a plain one, and a wider layer may need no zero points of its own.
+        kind = flash.OPERATOR_CODE + max(layout for _, layout in flash.OPTIONS.values())
+        size = size - kind - 2 * flash.ZERO_POINT * len(graph.ops)
+    bounds = {
+        "flash_bytes": up(size, flash.DATA_ALIGNMENT),
+        "sram_bytes": live_bytes(graph) + sram.persistent_bytes(graph),
+        "ops": ops(graph),
+    }
+    return {name: np.broadcast_to(bound, len(options)) for name, bound in bounds.items()}
+
+
+def live_bytes(graph: Graph) -> Any:
+    """Most bytes of activations that are alive at once: no plan can be smaller."""
+    live: list[Any] = [0] * (len(graph.ops) + 1)
+    for buffer in sram.activation_buffers(graph):
+        for scope in range(buffer.first, int(np.max(buffer.last)) + 1):
+            live[scope] = live[scope] + buffer.size_bytes * (buffer.last >= scope)
+    return np.max(np.broadcast_arrays(*live), axis=0)

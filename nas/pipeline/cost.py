@@ -1,0 +1,201 @@
+"""What a model, a network or a search space costs, and which microcontrollers it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.budget import McuSpec, ProfileSpec, list_mcus, list_profiles
+from nas.cost.file_cost import report
+from nas.cost.flash import flash_bytes
+from nas.cost.lowering import lower
+from nas.cost.model import Cost
+from nas.cost.model_file import CostReport, ModelFile
+from nas.engines.run_folder import RunFolder
+from nas.errors import InputError, RunFolderError
+from nas.export.model_reader import read_model
+from nas.export.slim import slim
+from nas.files import write_bytes
+from nas.report.memory_plot import FORMATS, render_memory_plot
+from nas.space import Architecture, list_files, load_space
+
+OPS_DEFINITION = "2 per multiply-accumulate of convolutions and matrix products; nothing else counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How much of one microcontroller's or profile's budget a model takes."""
+
+    name: str
+    used: Mapping[str, float]
+    """Share of every bound that is set: ``flash_bytes``, ``sram_bytes``, ``ops``."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether no bound is exceeded."""
+        return all(share <= 1 for share in self.used.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """The costs of one model or network."""
+
+    name: str
+    report: CostReport
+    slim_flash_bytes: int | None
+    """Size of the file without the bytes that no runtime reads; ``None``: slimming does not carry it."""
+    fits: tuple[Fit, ...]
+
+    @property
+    def fitting(self) -> list[str]:
+        """Names of what it fits; none where the totals are only lower bounds."""
+        return [] if self.report.unsupported else [fit.name for fit in self.fits if fit.fits]
+
+    def totals(self) -> dict[str, Any]:
+        """Every figure of the whole model."""
+        found = self.report
+        return {
+            "flash_bytes": found.flash_bytes,
+            "slim_flash_bytes": self.slim_flash_bytes,
+            "sram_bytes": found.sram_bytes,
+            "activation_bytes": found.activation_bytes,
+            "persistent_bytes": found.persistent_bytes,
+            "sram_32bit_bytes": found.sram_32bit_bytes,
+            "ops": found.ops,
+            "macs": found.macs,
+            "params": found.params,
+            "peak_layer": found.peak,
+            "unsupported": list(found.unsupported),
+            "fits": self.fitting,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``nas cost --json`` prints; ``peak_layer`` indexes ``layers``."""
+        return {"name": self.name, **self.totals(), "layers": [asdict(layer) for layer in self.report.layers]}
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceCost:
+    """The costs of the two ends of a search space."""
+
+    name: str
+    task: str
+    networks: int
+    smallest: ModelCost
+    largest: ModelCost
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``nas cost --json`` prints of a space."""
+        ends = {"smallest": self.smallest.totals(), "largest": self.largest.totals()}
+        return {"space": self.name, "task": self.task, "networks": self.networks, **ends}
+
+
+def find_cost(what: str) -> ModelCost | SpaceCost:
+    """The costs of a ``.tflite`` file, a run folder, an ``arch.json``, a space, or ``SPACE:POINT``.
+
+    Example:
+        ``find_cost("kws_ds_cnn:mlperf-ds-cnn").report.ops == 5_313_536``
+
+    Raises:
+        InputError: there is no such thing, or it is none of these.
+    """
+    path = Path(what)
+    if path.is_dir():
+        return _run_cost(path)
+    if path.suffix == ".tflite":
+        return _file_cost(path.name, read_model_file(path))
+    if path.suffix == ".toml" or what in list_files("search_spaces"):
+        return _space_cost(what)
+    if path.suffix == ".json" or (":" in what and not path.exists()):
+        return _network_cost(what, _find_architecture(what))
+    if path.exists():
+        raise InputError(f"{what}: cannot tell what it is by {path.suffix or 'no suffix'!r}; .tflite, .json, .toml can")
+    raise InputError(
+        f"no model, run or space {what!r}: give a .tflite file, a run folder, an arch.json, SPACE:POINT or a space\n"
+        f"spaces: {', '.join(list_files('search_spaces'))}"
+    )
+
+
+def write_plot(found: ModelCost | SpaceCost, path: Path) -> None:
+    """Draw SRAM over time into a file of the kind that its suffix names.
+
+    Raises:
+        InputError: another suffix, a space instead of one network, or a folder that cannot be written.
+    """
+    file_format = path.suffix.removeprefix(".").lower()
+    if file_format not in FORMATS:
+        raise InputError(f"--plot {path}: cannot draw {path.suffix!r}; it can be .{', .'.join(FORMATS)}")
+    if path.is_dir():
+        raise InputError(f"--plot {path} is a folder: give a file name")
+    if isinstance(found, SpaceCost):
+        raise InputError(f"--plot draws one network, and {found.name} is a space: give {found.name}:POINT")
+    write_bytes(path, render_memory_plot(found.report, found.name, file_format))
+
+
+def read_model_file(path: Path) -> bytes:
+    """The bytes of a ``.tflite`` file.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not path.is_file():
+        raise InputError(f"no model {path}: there is no such file")
+    return path.read_bytes()
+
+
+def _find_architecture(what: str) -> Architecture:
+    from nas.pipeline.train import find_architecture  # imports torch, which takes seconds; a file does without
+
+    return find_architecture(what)
+
+
+def _run_cost(folder: Path) -> ModelCost:
+    """Of the exported winner; its layers have no names in the file, but in the architecture."""
+    winner = RunFolder.open(folder).winner
+    path = winner / "model.tflite"
+    if not path.is_file():
+        raise RunFolderError(f"the run in {folder} has no model yet: there is no {path}")
+    return _file_cost(str(folder), path.read_bytes(), _find_architecture(str(folder)))
+
+
+def _file_cost(name: str, content: bytes, architecture: Architecture | None = None) -> ModelCost:
+    model = read_model(content)
+    if architecture is not None:
+        model = _with_names(model, architecture)
+    try:
+        slim_bytes = len(slim(content))
+    except InputError:
+        slim_bytes = None
+    return _cost(name, model, slim_bytes)
+
+
+def _with_names(model: ModelFile, architecture: Architecture) -> ModelFile:
+    ops = architecture.graph.ops
+    if [op.kind for op in model.ops] != [op.kind.value for op in ops]:
+        return model
+    return replace(model, ops=tuple(replace(op, name=own.name) for op, own in zip(model.ops, ops, strict=True)))
+
+
+def _network_cost(name: str, architecture: Architecture) -> ModelCost:
+    graph = architecture.graph
+    size = flash_bytes(graph)
+    return _cost(name, lower(graph, size), size)
+
+
+def _space_cost(name: str) -> SpaceCost:
+    space = load_space(name)
+    smallest, largest = (
+        _network_cost(f"{space.name}, {end}", network)
+        for end, network in (("smallest", space.smallest()), ("largest", space.largest()))
+    )
+    return SpaceCost(space.name, space.task, space.size, smallest, largest)
+
+
+def _cost(name: str, model: ModelFile, slim_bytes: int | None) -> ModelCost:
+    found = report(model)
+    cost = Cost(found.flash_bytes, found.sram_bytes, found.ops)
+    specs: list[ProfileSpec | McuSpec] = [*list_profiles(), *list_mcus()]
+    fits = tuple(Fit(spec.name, spec.limits().used(cost)) for spec in specs)
+    return ModelCost(name, found, slim_bytes, fits)

@@ -1,0 +1,1 @@
+"""Results as pictures: pure functions of the costs."""

@@ -1,0 +1,130 @@
+"""Costs of many networks at once are those of each alone."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_spaces import NASTY, every_row, make_space, stage
+
+from nas.cost.model import Cost, cost
+from nas.cost.planner import plan_many
+from nas.cost.population import CHUNK, Costs, population_costs
+from nas.cost.sram import Buffer, greedy_plan
+from nas.space import SearchSpace, list_files, load_space
+from nas.space.many import choices_of
+
+SPACES = {name: load_space(path) for name, path in list_files("search_spaces").items()} | NASTY
+ALL_OF_ONE_CHANNEL = {  # no decision offers one channel, and a depthwise convolution is nowhere over more
+    "ds": make_space(stage("stem", "conv", 1), stage("blocks", "ds", 1, repeat=(1, 2, 3))),
+    "ibn": make_space(stage("blocks", "ibn", 2, hidden=1, repeat=(1, 2, 3))),
+    "kernel": make_space(stage("stem", "conv", 1), stage("blocks", "ds", 1, ((1, 1), (3, 3)), repeat=(1, 2))),
+}
+
+
+def some_rows(space: SearchSpace, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Random options, some rows at a corner of the space."""
+    sizes = np.array([len(decision.options) for decision in space.decisions], np.int64)
+    rows = rng.integers(0, sizes, (count, len(sizes)))
+    corners = rng.integers(0, 2, (count, len(sizes))) * (sizes - 1)
+    return np.where(rng.random((count, 1)) < 0.2, corners, rows)
+
+
+def alone(space: SearchSpace, rows: np.ndarray) -> list[Cost]:
+    return [cost(space.architecture(choices_of(space, row)).graph) for row in rows]
+
+
+def together(space: SearchSpace, rows: np.ndarray) -> list[Cost]:
+    costs = population_costs(space, rows)
+    assert all(len(each) == len(rows) for each in astuple(costs))
+    return [costs[network] for network in range(len(rows))]
+
+
+@pytest.mark.parametrize("name", SPACES)
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 25))
+def test_costs_are_those_of_each_network(name: str, seed: int, count: int) -> None:
+    space = SPACES[name]
+    rows = some_rows(space, np.random.default_rng(seed), count)
+    assert together(space, rows) == alone(space, rows)
+
+
+@pytest.mark.parametrize("name", ["grey", "fixed-widths", "one-channel-without-choice"])
+def test_costs_of_every_network_of_a_small_space(name: str) -> None:
+    space = SPACES[name]
+    rows = every_row(space)[::7] if name == "grey" else every_row(space)
+    assert together(space, rows) == alone(space, rows)
+
+
+@pytest.mark.parametrize("space", ALL_OF_ONE_CHANNEL.values(), ids=ALL_OF_ONE_CHANNEL)
+def test_one_channel_need_not_be_an_option(space: SearchSpace) -> None:
+    rows = every_row(space)
+    assert together(space, rows) == alone(space, rows)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_no_networks_have_no_costs(name: str) -> None:
+    empty = np.zeros((0, len(SPACES[name].decisions)), np.int64)
+    assert together(SPACES[name], empty) == []
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_order_of_the_rows_does_not_matter(name: str) -> None:
+    """And one network may be there twice."""
+    space, rng = SPACES[name], np.random.default_rng(0)
+    rows = some_rows(space, rng, 40)
+    order = rng.integers(0, 40, 60)
+    found = together(space, rows)
+    assert together(space, rows[order]) == [found[i] for i in order]
+
+
+def test_more_rows_than_are_costed_at_a_time() -> None:
+    space = SPACES["bottlenecks"]
+    rows = some_rows(space, np.random.default_rng(1), 2 * CHUNK + 3)
+    whole, parts = population_costs(space, rows), [population_costs(space, part) for part in np.array_split(rows, 7)]
+    for name in Costs.__slots__:
+        assert np.array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
+
+
+def test_options_of_absent_blocks_are_not_looked_at() -> None:
+    space, rng = SPACES["vww_micronet"], np.random.default_rng(2)
+    rows = some_rows(space, rng, 30)
+    again = some_rows(space, rng, 30)
+    for row, other in zip(rows, again, strict=True):
+        present = set(space.choices(space.architecture(choices_of(space, row))))
+        kept = [decision.name in present for decision in space.decisions]
+        other[kept] = row[kept]
+    assert not np.array_equal(rows, again)
+    assert together(space, again) == together(space, rows)
+
+
+def test_options_may_be_a_list() -> None:
+    space = SPACES["fixed-widths"]
+    assert together(space, [[0, 1, 0, 1]]) == alone(space, np.array([[0, 1, 0, 1]]))  # type: ignore[arg-type]
+
+
+@st.composite
+def many_buffers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes of few values, so that there are ties, some of them 0; lives that differ between networks."""
+    buffers, networks = draw(st.integers(1, 12)), draw(st.integers(1, 4))
+    first = np.cumsum([draw(st.integers(0, 2)) for _ in range(buffers)])
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    most = draw(st.integers(1, 40))
+    sizes = 16 * rng.integers(0, most + 1, (networks, buffers))
+    last = first + rng.integers(0, draw(st.integers(1, 8)), (networks, buffers))
+    return sizes, first, last
+
+
+@settings(max_examples=300, deadline=None)
+@given(many_buffers())
+def test_many_plans_are_those_of_the_planner(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    sizes, first, last = drawn
+    expected = []
+    for size, end in zip(sizes.tolist(), last.tolist(), strict=True):
+        buffers = [Buffer(i, size[i], int(first[i]), end[i]) for i in range(len(size)) if size[i]]
+        plan = greedy_plan(buffers)
+        expected.append(max((plan[b.tensor] + b.size_bytes for b in buffers), default=0))
+    assert plan_many(sizes, first, last).tolist() == expected

@@ -1,0 +1,96 @@
+"""Search spaces made by hand for what the shipped ones do not have; every test folder can import this module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nas.space import Architecture, SearchSpace
+from nas.space.spec import SpaceSpec
+
+
+def stage(name: str, kind: str, width: Any, kernel: Any = (3, 3), **more: Any) -> dict[str, Any]:
+    """One ``[[stage]]`` table; tuples stand for the lists of TOML."""
+    return {"name": name, "kind": kind, "width": _listed(width), "kernel": _listed(kernel), **_all_listed(more)}
+
+
+def make_space(*stages: dict[str, Any], shape: tuple[int, int, int] = (9, 7, 2), classes: int = 3) -> SearchSpace:
+    """The space of these stages and the usual head."""
+    table = {
+        "schema": 1,
+        "name": "made",
+        "task": "kws",
+        "description": "made by hand",
+        "source": "tests",
+        "input": list(shape),
+        "classes": classes,
+        "stage": list(stages),
+        "head": {"kind": "pool_dense"},
+    }
+    return SearchSpace(SpaceSpec.model_validate(table), "made", "")
+
+
+def every_row(space: SearchSpace) -> np.ndarray:
+    """One row of options for every combination: (combinations, decisions)."""
+    ranges = [range(len(decision.options)) for decision in space.decisions]
+    return np.array(list(itertools.product(*ranges)), np.int64).reshape(-1, len(ranges))
+
+
+def every_network(space: SearchSpace) -> Iterator[Architecture]:
+    """Every network of a small space, once."""
+    names = [decision.name for decision in space.decisions]
+    rows = every_row(space).tolist()
+    yield from dict.fromkeys(space.architecture(dict(zip(names, row, strict=True))) for row in rows)
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _all_listed(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: _listed(value) for key, value in table.items()}
+
+
+KERNELS = ((1, 1), (1, 3), (3, 1), (3, 3), (5, 3))
+NASTY = {
+    "one-channel": make_space(
+        stage("stem", "conv", (1, 2, 5), ((1, 1), (3, 2)), stride=2),
+        stage("blocks", "ds", (1, 2, 3), KERNELS, repeat=(1, 2, 3)),
+    ),
+    "grey": make_space(
+        stage("first", "ds", (1, 4, 9), repeat=(1, 2)),
+        stage("last", "ibn", (1, 2), hidden=(1, 3), repeat=(1, 2, 3)),
+        shape=(8, 5, 1),
+    ),
+    "chain": make_space(
+        stage("low", "residual", (1, 3, 4, 8), hidden=(1, 2, 7), repeat=(1, 2, 3)),
+        stage("high", "residual", (2, 4, 6), KERNELS, hidden=(3, 5), stride=2, repeat=(2, 3)),
+    ),
+    "bottlenecks": make_space(
+        stage("stem", "conv", (4, 8), stride=2),
+        stage("a", "ibn", (2, 4, 8), ((3, 3), (5, 5)), hidden=(8, 12), repeat=(1, 2, 3, 4)),
+        stage("b", "ibn", (3, 4, 9), hidden=(4, 6, 20), stride=2, repeat=(1, 2, 3)),
+    ),
+    "mixture": make_space(
+        stage("a", "ibn", (2, 6), hidden=(3, 9), repeat=(1, 2)),
+        stage("b", "conv", (3, 5, 6), KERNELS, repeat=(1, 2)),
+        stage("c", "residual", (4, 6, 10), hidden=(2, 4), repeat=(1, 2)),
+        stage("d", "ds", (5, 7), stride=3),
+        stage("e", "residual", (6, 12), hidden=5, stride=2, repeat=(1, 2, 3)),
+        stage("f", "ibn", (7, 8), (1, 1), hidden=(2, 16), repeat=(2, 3)),
+        shape=(11, 6, 3),
+    ),
+    "fixed-widths": make_space(
+        stage("a", "residual", 3, hidden=2, repeat=(1, 2, 3)),
+        stage("b", "ibn", 5, ((1, 1), (3, 3)), hidden=4, stride=2, repeat=(1, 2)),
+    ),
+    "one-channel-without-choice": make_space(
+        stage("stem", "conv", (2, 4)),
+        stage("a", "ds", 1, repeat=(1, 2, 3)),
+        stage("b", "ibn", (1, 3), hidden=1, repeat=(1, 2, 3)),
+    ),
+    "no-choice": make_space(stage("only", "residual", 5, hidden=4)),
+}

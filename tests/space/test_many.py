@@ -1,0 +1,90 @@
+"""One graph of many networks holds each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_spaces import NASTY, every_row, make_space, stage
+
+from nas.space import Graph, SearchSpace, list_files, load_space
+from nas.space.many import choices_of, graph_of_many, may_have_one_channel
+
+SPACES = {name: load_space(path) for name, path in list_files("search_spaces").items()}
+SPACES |= {name: space for name, space in NASTY.items() if not name.startswith("one-channel")}
+
+
+def some_rows(space: SearchSpace, seed: int, count: int = 20) -> np.ndarray:
+    """Random options, without a width of one channel."""
+    rng = np.random.default_rng(seed)
+    lowest = may_have_one_channel(space)
+    columns = [rng.integers(low, len(d.options), count) for d, low in zip(space.decisions, lowest, strict=True)]
+    return np.stack(columns, axis=1) if columns else np.zeros((count, 0), np.int64)
+
+
+def one_of_many(graph: Graph, network: int) -> list[tuple[Any, ...]]:
+    """The operators that one network has, with the shapes that they have in it."""
+
+    def own(value: Any) -> Any:
+        return int(value[network] if np.ndim(value) else value)
+
+    return [
+        (op.kind, tuple(map(own, op.kernel)), op.stride, op.relu, tuple(map(own, op.weight_shape)))
+        + (tuple(map(own, graph.shapes[op.output])),)
+        for op in graph.ops
+        if (op.present is True or op.present[network])
+    ]
+
+
+def described(graph: Graph) -> list[tuple[Any, ...]]:
+    return [(op.kind, op.kernel, op.stride, op.relu, op.weight_shape, graph.shapes[op.output]) for op in graph.ops]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(SPACES)), st.integers(0, 2**32))
+def test_every_network_is_in_the_graph_as_it_is(name: str, seed: int) -> None:
+    space = SPACES[name]
+    rows = some_rows(space, seed)
+    many = graph_of_many(space, rows)
+    for network, row in enumerate(rows):
+        assert one_of_many(many, network) == described(space.architecture(choices_of(space, row)).graph)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_who_lacks_an_operator_keeps_the_shape_before_it(name: str) -> None:
+    """So that the next operator reads the right shape without asking who is there."""
+    space = SPACES[name]
+    graph = graph_of_many(space, some_rows(space, 0, 200))
+    for op in graph.ops:
+        if op.present is not True:
+            after, before = graph.shapes[op.output], graph.shapes[op.inputs[0]]
+            absent = ~np.broadcast_to(op.present, 200)
+            assert after[:2] == before[:2]
+            assert (np.broadcast_to(after[2], 200)[absent] == np.broadcast_to(before[2], 200)[absent]).all()
+
+
+def test_what_no_network_has_is_not_in_the_graph() -> None:
+    space = make_space(stage("a", "residual", (4, 8), hidden=4, repeat=(1, 2, 3)))
+    shallow = np.array([row for row in every_row(space) if row[0] == 0 and row[1] == 1])
+    assert [op.name for op in graph_of_many(space, shallow).ops[:3]] == ["a.0.first", "a.0.second", "a.0.add.pad_x"]
+    assert not any(op.name.startswith("a.1") for op in graph_of_many(space, shallow).ops)
+
+
+def test_options_of_a_row() -> None:
+    space = NASTY["fixed-widths"]
+    assert choices_of(space, np.array([2, 1, 0, 1])) == {
+        "a.depth": 2,
+        "b.depth": 1,
+        "b.1.kernel": 0,
+        "b.2.kernel": 1,
+    }
+
+
+def test_only_widths_that_begin_at_one_may_have_one_channel() -> None:
+    space = NASTY["one-channel"]
+    expected = [d.name.endswith("width") and d.options[0] == 1 for d in space.decisions]
+    assert may_have_one_channel(space).tolist() == expected
+    assert not may_have_one_channel(load_space("vww_micronet")).any()
