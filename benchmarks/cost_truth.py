@@ -16,7 +16,6 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -66,14 +65,14 @@ def _logged(log: Path | None) -> list[Record]:
 
 
 def _measured(wanted: list[tuple[str, int]], jobs: int) -> Iterator[Record]:
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
-        futures = [pool.submit(measure, space, seed) for space, seed in wanted]
-        for future in track(as_completed(futures), "exporting", total=len(futures), console=Console(stderr=True)):
-            yield future.result()
+    with get_context("spawn").Pool(jobs, maxtasksperchild=50) as pool:  # TensorFlow keeps some memory each time
+        done = pool.imap_unordered(measure, wanted)
+        yield from track(done, "exporting", total=len(wanted), console=Console(stderr=True))
 
 
-def measure(space: str, seed: int) -> Record:
-    """Predict and measure one random network; runs in a process of its own."""
+def measure(network: tuple[str, int]) -> Record:
+    """Predict and measure one random network, given by its space and seed."""
+    space, seed = network
     architecture = load_space(space).sample(random.Random(seed))
     graph = architecture.graph
     with captured_stderr():  # TensorFlow's own words

@@ -117,9 +117,13 @@ class Budget:
         """Name of each bound that ``found`` exceeds, and the cost found."""
         return {name: getattr(found, name) for name, bound in self.bounds().items() if getattr(found, name) > bound}
 
+    def fits(self, found: Cost) -> bool:
+        """Whether ``found`` is within every bound."""
+        return not self.violations(found)
+
     def admits(self, architecture: Architecture) -> bool:
         """Whether the predicted costs of a network are within every bound."""
-        return not self.violations(cost(architecture.graph))
+        return self.fits(cost(architecture.graph))
 
     def used(self, found: Cost) -> dict[str, float]:
         """Share of each bound that ``found`` takes."""

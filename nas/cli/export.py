@@ -55,4 +55,6 @@ def _lines(result: Exported) -> list[str]:
         lines.append(f"left out: {', '.join(parts)}")
     proof = result.proof
     lines.append(f"outputs identical to the bit for {proof.samples} random inputs in {', '.join(proof.identical)}")
+    if proof.distinct == 1:
+        lines.append("the network gives the same output for all of them, so that this proves little")
     return lines + [f"not compared in {name}: {reason}" for name, reason in proof.refused.items()]

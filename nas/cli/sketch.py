@@ -10,6 +10,7 @@ from nas.cost.model_file import CostReport
 
 HEIGHT = 8  # rows
 LABEL = 9  # columns for the scale
+LAST_NUMBER = 5  # columns at the right for the number of the last operator
 WIDEST = 6  # columns of one operator
 EIGHTHS = " ▁▂▃▄▅▆▇█"  # of one character cell, from the bottom
 GAP = "░"  # below the planned top, and used by nobody
@@ -27,13 +28,14 @@ class _Column:
 
 def sketch(report: CostReport, width: int) -> Text:
     """The chart of a report with at least one layer, ``width`` characters wide."""
-    room = width - LABEL - 2
+    room = width - LABEL - 2 - LAST_NUMBER
     group = -(-len(report.layers) // room)  # operators that share a column, where there are more than columns
     columns = _columns(report, group)
     span = min(WIDEST, room // len(columns))
     text = Text()
     for row in reversed(range(HEIGHT)):
-        text.append(f"{_label(row, report.activation_bytes):>{LABEL}} {'┤' if _label(row, 1) else '│'}")
+        label = _label(row, report.activation_bytes)
+        text.append(f"{label:>{LABEL}} {'┤' if label else '│'}")
         for column in columns:
             text.append(span * _cell(column, 8 * row), PEAK_STYLE if column.peak else "cyan")
         text.append("\n")
@@ -72,7 +74,7 @@ def _label(row: int, activation_bytes: int) -> str:
 def _append_numbers(text: Text, columns: list[_Column], span: int, group: int) -> None:
     """Operator numbers below the axis, the one of the peak marked and never left out."""
     peak = next(index for index, column in enumerate(columns) if column.peak)
-    line = [" "] * (span * len(columns) + 8)
+    line = [" "] * (span * len(columns))
     _write(line, peak * span, f"▲{peak * group + 1}")
     for index in range(len(columns)):
         word = str(index * group + 1)

@@ -107,7 +107,7 @@ def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
         for size in (machine.full_tensor, machine.quantization):
             used = up(used + size, machine.pointer)
         used += 8
-    return up(used, ALIGNMENT)
+    return used
 
 
 def _allocated(op: Op, used: Count, size: Count, alignment: int) -> Count:

@@ -20,8 +20,8 @@ Call = Callable[..., Any]
 
 @pytest.fixture
 def model(checkout: Path) -> bytes:
-    """A float network whose tensors have names."""
-    tree = load((checkout / "tests" / "data" / "models" / "float_cnn.tflite").read_bytes())
+    """A residual network whose tensors have names."""
+    tree = load((checkout / "tests" / "data" / "models" / "residual_concat.tflite").read_bytes())
     for number, one in enumerate(tree.subgraphs[0].tensors):
         one.name = b"a/name/as/long/as/those/of/converters/%d" % number
     builder = flatbuffers.Builder(1024)
@@ -39,7 +39,7 @@ def given(tmp_path: Path, model: bytes) -> Path:
 @pytest.fixture
 def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three processes less."""
-    proof = export.Proof(export.SAMPLES, ("LiteRT",), {})
+    proof = export.Proof(export.SAMPLES, 14, ("LiteRT",), {})
     monkeypatch.setattr(export, "prove_identical", lambda first, second: proof)
 
 
@@ -56,6 +56,7 @@ def test_a_file_is_slimmed_and_proved(call_nas: Call, tmp_path: Path, given: Pat
     assert found["saved_bytes"] == sum(found["dropped"].values()) == len(model) - small.stat().st_size
     assert found["dropped"]["names"] > 40 * 10
     assert found["samples"] == 20
+    assert found["distinct_outputs"] > 10
     assert found["identical_in"] == ["TensorFlow Lite Micro", "LiteRT", "LiteRT with reference kernels"]
     assert found["refused_by"] == {}
 
@@ -75,6 +76,12 @@ def test_an_existing_output_is_replaced(call_nas: Call, tmp_path: Path, given: P
     (tmp_path / "old.tflite").write_bytes(b"old")
     assert call_nas("export", given, "--out", "old.tflite").code == 0
     assert (tmp_path / "old.tflite").read_bytes() == slim(given.read_bytes())
+
+
+def test_a_weak_proof_is_called_one(call_nas: Call, tmp_path: Path, checkout: Path) -> None:
+    """All weights of this network are zero."""
+    done = call_nas("export", checkout / "tests" / "data" / "models" / "float_cnn.tflite", "--out", "small.tflite")
+    assert "the network gives the same output for all of them" in done.out
 
 
 def test_a_slim_file_has_nothing_to_leave_out(call_nas: Call, given: Path, model: bytes, unproved: None) -> None:
@@ -136,7 +143,7 @@ def test_bad_input(call_nas: Call, tmp_path: Path, given: Path, unproved: None, 
 
 @pytest.fixture
 def run(tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch, unproved: None) -> RunFolder:
-    """A run whose conversion is that of the float network."""
+    """A run whose conversion is that of the residual network."""
     session = SimpleNamespace(quantization=SimpleNamespace(scale=0.5, zero_point=0))
     monkeypatch.setattr("nas.pipeline.session.open_session", lambda *_: session)
     monkeypatch.setattr("nas.pipeline.winner._calibration", lambda _: None)
