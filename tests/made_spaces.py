@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
 
 from nas.space import Architecture, SearchSpace
 from nas.space.spec import SpaceSpec
@@ -92,5 +94,35 @@ NASTY = {
         stage("a", "ds", 1, repeat=(1, 2, 3)),
         stage("b", "ibn", (1, 3), hidden=1, repeat=(1, 2, 3)),
     ),
+    # A stem of 8 channels needs no PAD, and shares its vector of zero points: less flash and SRAM, more ops.
+    "narrowest-is-not-cheapest": make_space(
+        stage("stem", "conv", (6, 7, 8), stride=2),
+        stage("blocks", "residual", (8, 9), (1, 1), hidden=(7, 8, 9), repeat=(1, 2)),
+    ),
     "no-choice": make_space(stage("only", "residual", 5, hidden=4)),
 }
+
+
+@st.composite
+def small_spaces(draw: st.DrawFn) -> SearchSpace:
+    """Spaces of 2 to 300 networks over small maps.
+
+    Widths are arbitrary, so that the narrowest network is not always the cheapest: a wider map may need no PAD, share
+    its vector of zero points, or leave the greedy planner a smaller gap.
+    """
+    stages = []
+    for number in range(draw(st.integers(1, 3))):
+        kind = draw(st.sampled_from(["conv", "ds", "ibn", "residual"]))
+        more = {"hidden": draw(rising(2))} if kind in ("ibn", "residual") else {}
+        kernel = draw(st.sampled_from([(1, 1), (3, 3), ((1, 1), (3, 3))]))
+        stride, repeat = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, (1, 2)]))
+        stages.append(stage(f"s{number}", kind, draw(rising(3)), kernel, stride=stride, repeat=repeat, **more))
+    shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 8), st.integers(1, 6)))
+    space = make_space(*stages, shape=shape)
+    assume(2 <= space.size <= 300)
+    return space
+
+
+def rising(most: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Up to so many widths in rising order."""
+    return st.sets(st.integers(1, 9), min_size=1, max_size=most).map(lambda widths: tuple(sorted(widths)))

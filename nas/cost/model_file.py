@@ -129,5 +129,5 @@ class CostReport:
 
     @property
     def peak(self) -> int:
-        """Index of the layer during which the plan reaches highest."""
-        return max(range(len(self.layers)), key=lambda i: self.layers[i].top_bytes)
+        """Index of the layer during which the plan reaches highest; of several, the one with most alive."""
+        return max(range(len(self.layers)), key=lambda i: (self.layers[i].top_bytes, self.layers[i].live_bytes))

@@ -20,8 +20,9 @@ from nas.export.slim import slim
 from nas.files import write_bytes
 from nas.report.memory_plot import FORMATS, render_memory_plot
 from nas.space import Architecture, list_files, load_space
+from nas.space.lookup import find_architecture
 
-OPS_DEFINITION = "2 per multiply-accumulate of convolutions and matrix products; nothing else counts"
+OPS_DEFINITION = "2 per multiply-accumulate of convolutions and matrix products; no others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def find_cost(what: str) -> ModelCost | SpaceCost:
     if path.suffix == ".toml" or what in list_files("search_spaces"):
         return _space_cost(what)
     if path.suffix == ".json" or (":" in what and not path.exists()):
-        return _network_cost(what, _find_architecture(what))
+        return _network_cost(what, find_architecture(what))
     if path.exists():
         raise InputError(f"{what}: cannot tell what it is by {path.suffix or 'no suffix'!r}; .tflite, .json, .toml can")
     raise InputError(
@@ -145,19 +146,13 @@ def read_model_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _find_architecture(what: str) -> Architecture:
-    from nas.pipeline.train import find_architecture  # imports torch, which takes seconds; a file does without
-
-    return find_architecture(what)
-
-
 def _run_cost(folder: Path) -> ModelCost:
     """Of the exported winner; its layers have no names in the file, but in the architecture."""
     winner = RunFolder.open(folder).winner
     path = winner / "model.tflite"
     if not path.is_file():
         raise RunFolderError(f"the run in {folder} has no model yet: there is no {path}")
-    return _file_cost(str(folder), path.read_bytes(), _find_architecture(str(folder)))
+    return _file_cost(str(folder), path.read_bytes(), find_architecture(str(folder)))
 
 
 def _file_cost(name: str, content: bytes, architecture: Architecture | None = None) -> ModelCost:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.session import open_run_session
 from nas.pipeline.winner import make_winner
-from nas.space import Architecture, load_space
+from nas.space.lookup import find_architecture
 from nas.tasks import get_task
 
 
@@ -64,28 +63,3 @@ def _run_folder(folder: Path, record: dict[str, Any]) -> RunFolder:
     if run.record_file.exists() and record.items() <= run.record().items():
         return run
     return RunFolder.create(folder, record)
-
-
-def find_architecture(what: str) -> Architecture:
-    """The network that a run folder, an ``arch.json`` or ``SPACE:POINT`` means.
-
-    Raises:
-        InputError: there is none; says what was looked for.
-    """
-    path = Path(what)
-    if path.is_dir():
-        path = path / "winner" / "arch.json"
-    if path.is_file():
-        try:
-            return Architecture.from_json(json.loads(path.read_text()), path)
-        except ValueError as cause:
-            raise InputError(f"{path}: not JSON: {cause}") from cause
-    space_name, colon, point = what.rpartition(":")
-    if not colon:
-        raise InputError(
-            f"no network {what!r}: give a run folder, an arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn"
-        )
-    points = load_space(space_name).points
-    if point not in points:
-        raise InputError(f"the space {space_name} has no point {point!r}; it has {', '.join(points) or 'none'}")
-    return points[point]

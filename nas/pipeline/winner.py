@@ -144,7 +144,7 @@ def export_network(session: Session, network: Network, architecture: Architectur
     onnx_path, raw = folder / "model.onnx", folder / ".model.raw.tflite"
     export_onnx(network, architecture.input_shape, onnx_path)
     grid = (session.quantization.scale, session.quantization.zero_point)
-    convert_int8(onnx_path, _calibration(session), raw, input_quantization=grid)
+    convert_int8(onnx_path, calibration_samples(session), raw, input_quantization=grid)
     model = slim(raw.read_bytes())
     check_operators(model, {op.kind.value for op in architecture.graph.ops})
     write_bytes(folder / "model.tflite", model)
@@ -189,7 +189,7 @@ def nhwc(inputs: torch.Tensor) -> Int8Array:
     return np.ascontiguousarray(inputs.cpu().numpy().transpose(0, 2, 3, 1))
 
 
-def _calibration(session: Session) -> np.ndarray[Any, np.dtype[np.float32]]:
+def calibration_samples(session: Session) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Clean training clips (n, h, w, c) spread evenly over the split, on the grid of the input."""
     rows = torch.linspace(0, session.clips - 1, min(CALIBRATION_SAMPLES, session.clips)).long()
     features = session.data.dequantize(session.data.train_inputs[0, rows.to(session.device)])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from pathlib import Path
 
 from nas.errors import InputError, SpecError
+from nas.space.architecture import Architecture
 from nas.space.space import SearchSpace
 from nas.space.spec import SpaceSpec, read_toml
 
@@ -58,3 +60,28 @@ def load_space(name: str | Path) -> SearchSpace:
         raise SpecError(path, "name", f"must be the file's stem {path.stem!r}, found {space.name!r}")
     _ = space.points
     return space
+
+
+def find_architecture(what: str) -> Architecture:
+    """The network that a run folder, an ``arch.json`` or ``SPACE:POINT`` means.
+
+    Raises:
+        InputError: there is none; says what was looked for.
+    """
+    path = Path(what)
+    if path.is_dir():
+        path = path / "winner" / "arch.json"
+    if path.is_file():
+        try:
+            return Architecture.from_json(json.loads(path.read_text()), path)
+        except ValueError as cause:
+            raise InputError(f"{path}: not JSON: {cause}") from cause
+    space_name, colon, point = what.rpartition(":")
+    if not colon:
+        raise InputError(
+            f"no network {what!r}: give a run folder, an arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn"
+        )
+    points = load_space(space_name).points
+    if point not in points:
+        raise InputError(f"the space {space_name} has no point {point!r}; it has {', '.join(points) or 'none'}")
+    return points[point]

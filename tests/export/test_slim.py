@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import flatbuffers
 import numpy as np
-import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from nas.errors import InputError
 from nas.export.flatbuffer import input_detail, load, operator_name, operator_names, tensors
 from nas.export.slim import slim
 from nas.harness.litert import LiteRtModel
@@ -92,10 +90,3 @@ def test_a_memory_plan_survives(model: bytes) -> None:
     kept = load(slim(pack(tree)))
     assert [item.name for item in kept.metadata] == [b"OfflineMemoryAllocation"]
     assert np.array_equal(kept.buffers[kept.metadata[0].buffer].data, plan)
-
-
-def test_what_would_be_lost_is_refused(model: bytes) -> None:
-    tree = load(model)
-    tree.subgraphs[0].tensors[0].isVariable = True
-    with pytest.raises(InputError, match="a variable tensor"):
-        slim(pack(tree))

@@ -15,7 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from nas.errors import InputError
 from nas.export.flatbuffer import load
 from nas.export.slim import SHARED_BYTES, slim
-from nas.pipeline.export import prove_identical, random_inputs, run_litert, run_tflm
+from nas.harness.identity import prove_identical, random_inputs, run_litert, run_tflm
 
 FLOAT32, INT32, UINT8, BOOL, INT8 = 0, 2, 3, 6, 9  # schema.fbs: TensorType
 ADD, FULLY_CONNECTED, MUL, SVDF, CUSTOM, QUANTIZE, IF = 0, 9, 18, 27, 32, 114, 118  # schema.fbs: BuiltinOperator

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import InputError
-from nas.pipeline.train import find_architecture
 from nas.space import SearchSpace, load_space
+from nas.space.lookup import find_architecture
 
 
 def test_a_point_of_a_space() -> None:
