@@ -29,6 +29,7 @@ from nas.cost.file_cost import report
 from nas.cost.model_file import ModelFile
 from nas.export.model_reader import read_model
 from nas.export.slim import slim
+from nas.harness.identity import prove_identical
 from nas.harness.stderr import captured_stderr
 from nas.harness.tflm import measure_arena
 from nas.space import Graph, list_files, load_space
@@ -53,7 +54,7 @@ def main() -> None:
         if options.log is not None:
             with options.log.open("a") as file:
                 file.write(json.dumps(record) + "\n")
-    console = Console(width=120)
+    console = Console(width=130)
     if records:
         console.print(_space_table(records))
     if options.models is not None:
@@ -151,20 +152,24 @@ def _space_table(records: list[Record]) -> Table:
 def _file_table(paths: list[Path]) -> Table:
     title = "published files (x86-64, reference kernels)"
     table = Table(
-        "file", "bytes", "slim", "saved", "plan: predicted, TFLM", "arena: predicted, TFLM", "naive", title=title
+        "file", "bytes", "slim", "saved", "same bits in", "plan", "TFLM", "arena", "TFLM", "naive", title=title
     )
     for path in paths:
         model = path.read_bytes()
         parsed = read_model(model)
-        found, arena, size = report(parsed), measure_arena(model), len(slim(model))
+        found, arena, small = report(parsed), measure_arena(model), slim(model)
+        same = prove_identical(model, small).identical
         naive = _naive_file(parsed)
         table.add_row(
             path.stem,
             f"{len(model):,}",
-            f"{size:,}",
-            f"{1 - size / len(model):.1%}",
-            f"{found.activation_bytes:,}, {arena.activation_bytes:,}",
-            f"{found.sram_bytes:,}, {arena.total_bytes:,}",
+            f"{len(small):,}",
+            f"{1 - len(small) / len(model):.1%}",
+            f"{len(same)} runtimes",
+            f"{found.activation_bytes:,}",
+            f"{arena.activation_bytes:,}",
+            f"{found.sram_bytes:,}",
+            f"{arena.total_bytes:,}",
             f"{naive:,} ({naive / arena.total_bytes - 1:.1%})",
         )
     return table

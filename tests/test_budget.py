@@ -6,8 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from made_spaces import NASTY, every_network, make_space, small_spaces, stage
 
 from nas.budget import Budget, list_mcus, list_profiles, load_mcu, make_budget, reachable
+from nas.cost.minimum import COSTS, minimum
 from nas.cost.model import Cost, cost
 from nas.errors import InfeasibleError, InputError, SpecError
 from nas.space import SearchSpace, load_space
@@ -182,3 +186,93 @@ def test_nothing_is_cheaper_than_the_smallest(name: str) -> None:
         found = cost(space.sample(rng).graph)
         for bound in ("flash_bytes", "sram_bytes", "ops"):
             assert getattr(low, bound) <= getattr(found, bound) <= getattr(high, bound)
+
+
+def nearest_budgets(told: str, asked: dict[str, int]) -> list[dict[str, int]]:
+    """What a refusal names as feasible, together with those bounds that it leaves as they are."""
+    line = told.splitlines()[1].removeprefix("nearest feasible budget: ").removesuffix(", the rest as it is")
+    budgets = []
+    for alternative in line.split(" or "):
+        flags = dict(flag.removeprefix("--").split(" ") for flag in re.findall(r"--\w+ [\w.]+", alternative))
+        assert flags, told
+        assert " ".join(f"--{flag} {value}" for flag, value in flags.items()) == alternative
+        named = {"ops": parse_ops(flags.pop("ops"))} if "ops" in flags else {}
+        budgets.append(asked | named | {f"{flag}_bytes": parse_bytes(value) for flag, value in flags.items()})
+    return budgets
+
+
+def refusal(space: SearchSpace, asked: dict[str, int]) -> str:
+    with pytest.raises(InfeasibleError) as caught:
+        reachable(space, Budget(**asked))
+    return str(caught.value)
+
+
+def test_bounds_that_only_different_networks_meet() -> None:
+    """A stem of 6 channels has the fewest ops; one of 8 needs no PAD and takes the least flash and SRAM."""
+    space = NASTY["narrowest-is-not-cheapest"]
+    costs = [cost(point.graph) for point in every_network(space)]
+    least = {name: min(getattr(each, name) for each in costs) for name in COSTS}
+    for name in COSTS:
+        assert reachable(space, Budget(**{name: least[name]}))
+    told = refusal(space, least)
+    first, second = told.splitlines()
+    assert first == (
+        "budget infeasible: no network of made keeps within --flash 2.8 KB (2,896 B), --sram 2.8 KB (2,896 B), "
+        "--ops 0.01 M at once, though each can be met alone"
+    )
+    assert second == "nearest feasible budget: --ops 0.02M, the rest as it is"
+    for budget in nearest_budgets(told, least):
+        reachable(space, Budget(**budget))
+
+
+def test_the_nearest_budget_leaves_room_for_the_other_bounds() -> None:
+    """The network of fewest ops takes more SRAM than is asked for, which would do for a network of more ops."""
+    space = make_space(stage("only", "residual", (1, 6, 9), hidden=(2, 7)), shape=(8, 8, 6))
+    asked = {"sram_bytes": 3280, "ops": 16_163}
+    assert Budget(sram_bytes=3280, ops=30_000).admits(space.architecture({"only.1.width": 1}))
+    for budget in nearest_budgets(refusal(space, asked), asked):
+        reachable(space, Budget(**budget))
+
+
+def test_what_was_asked_and_what_is_needed_differ_in_print() -> None:
+    """One op too few is still seen."""
+    space = load_space("kws_ds_cnn")
+    needed = cost(space.smallest().graph).ops
+    asked, _, needs = refusal(space, {"ops": needed - 1}).splitlines()[0].partition(", but the smallest network")
+    assert asked.removeprefix("budget infeasible: --ops ") not in needs
+
+
+@settings(max_examples=40, deadline=None)
+@given(small_spaces(), st.data())
+def test_a_network_is_found_or_a_budget_that_has_one_is_named(space: SearchSpace, data: st.DataObject) -> None:
+    costs = [cost(point.graph) for point in every_network(space)]
+    asked = {}
+    for name in data.draw(st.sets(st.sampled_from(COSTS), min_size=1)):
+        least = min(getattr(each, name) for each in costs)
+        asked[name] = data.draw(st.sampled_from([least - 1, least, least + 16, getattr(costs[0], name)]))
+    assume(min(asked.values()) > 0)
+    if any(not Budget(**asked).violations(each) for each in costs):
+        assert Budget(**asked).admits(reachable(space, Budget(**asked)))
+        return
+    for budget in nearest_budgets(refusal(space, asked), asked):
+        assert any(not Budget(**budget).violations(each) for each in costs)
+
+
+def test_a_single_network_is_a_space_too() -> None:
+    space = NASTY["no-choice"]
+    only = cost(space.smallest().graph)
+    assert reachable(space, Budget(flash_bytes=only.flash_bytes)) == space.smallest()
+    assert "needs flash" in refusal(space, {"flash_bytes": only.flash_bytes - 1})
+
+
+@pytest.mark.parametrize("name", sorted(list_files("search_spaces")))
+def test_every_shipped_space_refuses_what_is_a_byte_too_small(name: str) -> None:
+    space = load_space(name)
+    for bound in COSTS:
+        least = minimum(space, bound)
+        assert least is not None
+        asked = {bound: getattr(least.cost, bound) - 1}
+        told = refusal(space, asked)
+        assert re.search(r"most at [\w.]+\n", told)
+        for budget in nearest_budgets(told, asked):
+            reachable(space, Budget(**budget))

@@ -13,6 +13,7 @@ FILE = 204  # header, model, subgraph and their tables
 DATA_ALIGNMENT = 16  # schema.fbs: Buffer.data has force_align 16
 TABLE = 28  # a tensor without its shape
 QUANTIZATION = 20  # of a tensor, without its scales
+BUFFER = 12  # without its data
 ZERO_POINT = 16  # of a per-tensor quantisation; per-channel ones of one length share theirs
 OPERATOR = 40  # without inputs and options
 OPERATOR_CODE = 20  # per kind of operator in the file, without its layout
@@ -39,12 +40,12 @@ def flash_bytes(graph: Graph) -> Count:
 
 def unshared_bytes(graph: Graph) -> Count:
     """Bytes of all that belongs to one operator, or to the file as a whole."""
-    parts = sum(op.present * operator_bytes(graph, op) for op in graph.ops)
+    parts: Count = FILE + _activation(graph.shapes[0])
     kinds: dict[OpKind, Count] = {}
     for op in graph.ops:
+        parts = parts + op.present * operator_bytes(graph, op)
         kinds[op.kind] = kinds.get(op.kind, False) | op.present
-    codes = sum(present * (OPERATOR_CODE + OPTIONS[kind][1]) for kind, present in kinds.items())
-    return FILE + _tensor(len(graph.shapes[0]) + 1, 1) + parts + codes
+    return parts + sum(present * (OPERATOR_CODE + OPTIONS[kind][1]) for kind, present in kinds.items())
 
 
 def channel_counts(graph: Graph) -> list[Count]:
@@ -66,24 +67,23 @@ def padded_channels(graph: Graph) -> list[Count]:
 def operator_bytes(graph: Graph, op: Op) -> Count:
     """The operator, the tensor that it writes, its weights and its bias."""
     inputs = len(op.inputs) + (2 if op.weight_shape else op.kind is OpKind.PAD)
-    output = _tensor(len(graph.shapes[op.output]) + 1, 1)  # the batch is a dimension too
-    return OPERATOR + 4 * inputs + OPTIONS[op.kind][0] + output + (_constants(op) if op.weight_shape else 0)
+    written = OPERATOR + 4 * inputs + OPTIONS[op.kind][0] + _activation(graph.shapes[op.output])
+    return written + _constants(op) if op.weight_shape else written
+
+
+def _activation(shape: tuple[int, ...]) -> int:
+    """A tensor with one scale; the batch is a dimension too."""
+    return TABLE + 4 * (len(shape) + 1) + QUANTIZATION + 4 + ZERO_POINT
 
 
 def _constants(op: Op) -> Count:
     """Weights and bias of one operator with their quantisation."""
     channels = op.bias_count
     scales = channels if _per_channel(op) else 1
-    data = _buffer(op.weight_count) + _buffer(4 * channels)
-    return data + _tensor(len(op.weight_shape), scales) + _tensor(1, scales)
-
-
-def _tensor(rank: int, scales: Count) -> Count:
-    return TABLE + 4 * rank + QUANTIZATION + 4 * scales + ZERO_POINT * (scales == 1)
-
-
-def _buffer(data: Count) -> Count:
-    return up(4 + data, DATA_ALIGNMENT) + 12
+    tensors = 2 * (TABLE + QUANTIZATION) + 4 * (len(op.weight_shape) + 1)
+    quantization = 8 * scales + 2 * ZERO_POINT * (scales == 1)
+    data = up(4 + op.weight_count, DATA_ALIGNMENT) + up(4 + 4 * channels, DATA_ALIGNMENT) + 2 * BUFFER
+    return tensors + quantization + data
 
 
 def _per_channel(op: Op) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from nas.cost.tflm_sizes import ALIGNMENT, HOST, KERNELS, Machine
 from nas.space.graph import Graph, Op, OpKind
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+class Buffer(NamedTuple):
     """One activation tensor in the plan: size in bytes and the operators, first to last, during which it lives.
 
     In a graph of many networks, size and last operator may be arrays; who lacks the tensor has a size of 0.

@@ -92,22 +92,22 @@ def test_it_lies_between_the_least_and_the_most() -> None:
 
 @pytest.mark.parametrize("name", COSTS)
 def test_descent_gets_below_a_budget(name: str) -> None:
-    """Against a pull towards the largest network."""
+    """Against a pull towards the largest network, and uses most of it."""
     space = load_space("kws_ds_cnn")
     logits = {d.name: torch.zeros(len(d.options), dtype=torch.float64, requires_grad=True) for d in space.decisions}
-    optimizer = torch.optim.Adam(logits.values(), lr=0.1)
+    optimizer = torch.optim.Adam(logits.values(), lr=0.05)
     budget = 0.0
-    for _ in range(120):
+    for _ in range(130):
         probabilities = {key: value.softmax(0) for key, value in logits.items()}
         relaxed = relaxed_costs(space, probabilities)[name]
         budget = budget or float(relaxed.detach()) / 2  # half of the mean network
         excess = relaxed / budget - 1
         wider = sum(p @ torch.linspace(0, 1, len(p), dtype=torch.float64) for p in probabilities.values())
         optimizer.zero_grad()
-        (10 * torch.relu(excess + 0.02) - 0.02 * wider).backward()
+        (10 * torch.relu(excess + 0.05) - 0.3 * wider).backward()
         optimizer.step()
     chosen = {key: int(value.argmax()) for key, value in logits.items()}
-    assert -0.1 < excess.item() <= 0
+    assert -0.2 < excess.item() <= 0
     assert getattr(cost(space.architecture(chosen).graph), name) < 1.3 * budget
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nas.models.network import Convolution, Network, build_network
-from nas.space import Architecture, Graph, OpKind, load_space
+from nas.space import Architecture, Block, Graph, OpKind, load_space
 from nas.space.graph import GraphBuilder
 
 POINTS = [
@@ -19,6 +19,8 @@ POINTS = [
     pytest.param(load_space("kws_micronet").points["micronet-kws-s"], id="micronet-kws-s"),
     pytest.param(load_space("kws_micronet").smallest(), id="smallest"),
     pytest.param(load_space("kws_ds_cnn").sample(random.Random(0)), id="random"),
+    pytest.param(load_space("ic_resnet").points["mlperf-resnet8"], id="mlperf-resnet8"),
+    pytest.param(load_space("vww_micronet").sample(random.Random(0)), id="random-vww"),
 ]
 every_point = pytest.mark.parametrize("architecture", POINTS)
 
@@ -138,9 +140,67 @@ def test_no_layer_pads_where_the_convolution_can(checkout: Path) -> None:
     assert (odd.pad, odd.conv.padding) == ((0, 1, 0, 1), (0, 0))
 
 
-def test_a_network_learns_by_every_weight() -> None:
+@pytest.mark.parametrize("name", ["kws_ds_cnn:mlperf-ds-cnn", "ic_resnet:mlperf-resnet8"])
+def test_a_network_learns_by_every_weight(name: str) -> None:
     """No parameter is left out of the output."""
-    graph = load_space("kws_ds_cnn").points["mlperf-ds-cnn"].graph
+    space, _, point = name.partition(":")
+    graph = load_space(space).points[point].graph
     network = build_network(graph, seed=0)
     nn.functional.cross_entropy(network.logits(examples(graph, 8)), torch.arange(8)).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def block_network(block: Block, channels: int) -> tuple[Network, Tensor]:
+    """A network of one block on random maps, its batch statistics moved by them; (n, c, h, w)."""
+    graph = Architecture("made", "kws", (7, 5, channels), 3, (block,), "pool_dense").graph
+    network, inputs = build_network(graph, seed=0), examples(graph, 4)
+    with torch.no_grad():
+        network(inputs)
+    return network.eval(), inputs
+
+
+def normalised(layer: nn.Module, x: Tensor) -> Tensor:
+    """A convolution without its ReLU."""
+    out: Tensor = layer.norm(layer.conv(x))
+    return out
+
+
+def head(network: Network, x: Tensor) -> Tensor:
+    scores: Tensor = network.layers["dense"].linear(x.mean(dim=(2, 3)))
+    return scores.softmax(dim=-1)
+
+
+@pytest.mark.parametrize("width", [4, 6, 9])
+def test_an_inverted_bottleneck_adds_its_padded_input(width: int) -> None:
+    """The narrower of the two gets channels of zeros behind its own; nothing is cut off after the sum."""
+    network, x = block_network(Block("b", "ibn", width, (3, 3), (1, 1), 10, True), channels=6)
+    layers = network.layers
+    y = normalised(layers["b_1_expand"], x).relu()
+    y = normalised(layers["b_1_depthwise"], y).relu()
+    y = normalised(layers["b_1_project"], y)
+    total = torch.zeros(len(x), max(width, 6), 7, 5)
+    total[:, :6] += x
+    total[:, :width] += y
+    assert (total < 0).any()
+    with torch.no_grad():
+        assert torch.allclose(network(x), head(network, total), atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_residual_block_adds_its_input_before_the_relu(stride: int) -> None:
+    network, x = block_network(Block("r", "residual", 8, (3, 3), (stride, stride), 5, True), channels=6)
+    layers = network.layers
+    y = normalised(layers["r_1_second"], normalised(layers["r_1_first"], x).relu())
+    shortcut = nn.functional.pad(x, (0, 0, 0, 0, 0, 2)) if stride == 1 else normalised(layers["r_1_shortcut"], x)
+    with torch.no_grad():
+        assert torch.allclose(network(x), head(network, (shortcut + y).relu()), atol=1e-6)
+
+
+def test_an_activation_that_is_read_twice_is_kept_until_then() -> None:
+    """And no longer: the network holds no more maps at once than the planner thinks."""
+    graph = load_space("ic_resnet").points["mlperf-resnet8"].graph
+    network = build_network(graph, seed=0).eval()
+    with torch.no_grad():
+        assert torch.equal(network(examples(graph)), network(examples(graph)))
+    last_use = {tensor: number for number, op in enumerate(graph.ops) for tensor in op.inputs}
+    assert network._last_use == last_use
