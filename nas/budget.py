@@ -202,7 +202,8 @@ def reachable(space: SearchSpace, budget: Budget) -> Architecture:
     broken = {name: one for name, one in least.items() if one is not None and one.at_least > budget.bounds()[name]}
     if broken or not proved:
         raise _too_small(space, budget, broken)
-    raise _not_together(space, budget)
+    alone = all(one is not None and getattr(one.cost, name) <= budget.bounds()[name] for name, one in least.items())
+    raise _not_together(space, budget, alone)
 
 
 def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -> InfeasibleError:
@@ -220,7 +221,7 @@ def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -
     least = {name: getattr(one.cost, name) for name, one in broken.items()}
     together, _ = find_within(space, budget.bounds() | least)
     if together is None:
-        least = {name: getattr(cost(smallest.graph), name) for name in broken}
+        least = budget.violations(cost(space.smallest().graph))
     nearest = _nearest(budget, least)
     return InfeasibleError(
         f"budget infeasible: {_asked(budget, broken)}, but the smallest network of {space.name} "
@@ -228,17 +229,19 @@ def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -
     )
 
 
-def _not_together(space: SearchSpace, budget: Budget) -> InfeasibleError:
-    """Bounds of which each can be met, but not all by one network."""
+def _not_together(space: SearchSpace, budget: Budget, each_alone: bool) -> InfeasibleError:
+    """Bounds that no network meets all at once."""
     bounds = budget.bounds()
     alternatives = []
     for name in bounds:
         one = minimum(space, name, {other: bound for other, bound in bounds.items() if other != name})
         if one is not None:
             alternatives.append(_nearest(budget, {name: getattr(one.cost, name)}))
+    alternatives = alternatives or [_nearest(budget, budget.violations(cost(space.smallest().graph)))]
+    though = ", though each can be met alone" if each_alone else ""
     return InfeasibleError(
-        f"budget infeasible: no network of {space.name} keeps within {_asked(budget, bounds)} at once, "
-        f"though each can be met alone\nnearest feasible budget: {' or '.join(alternatives)}, the rest as it is"
+        f"budget infeasible: no network of {space.name} keeps within {_asked(budget, bounds)} at once{though}\n"
+        f"nearest feasible budget: {' or '.join(alternatives)}, the rest as it is"
     )
 
 
@@ -273,7 +276,7 @@ def _flag(name: str) -> str:
 
 
 def _show(name: str, value: int) -> str:
-    return format_ops(value) if name == "ops" else format_bytes(value)
+    return f"{format_ops(value)} ({value:,})" if name == "ops" else format_bytes(value)
 
 
 def _round_up(name: str, value: int) -> str:

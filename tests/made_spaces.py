@@ -38,7 +38,8 @@ def make_space(*stages: dict[str, Any], shape: tuple[int, int, int] = (9, 7, 2),
 def every_row(space: SearchSpace) -> np.ndarray:
     """One row of options for every combination: (combinations, decisions)."""
     ranges = [range(len(decision.options)) for decision in space.decisions]
-    return np.array(list(itertools.product(*ranges)), np.int64).reshape(-1, len(ranges))
+    rows = list(itertools.product(*ranges))
+    return np.array(rows, np.int64).reshape(len(rows), len(ranges))
 
 
 def every_network(space: SearchSpace) -> Iterator[Architecture]:

@@ -218,7 +218,7 @@ def test_bounds_that_only_different_networks_meet() -> None:
     first, second = told.splitlines()
     assert first == (
         "budget infeasible: no network of made keeps within --flash 2.8 KB (2,896 B), --sram 2.8 KB (2,896 B), "
-        "--ops 0.01 M at once, though each can be met alone"
+        "--ops 0.01 M (8,288) at once, though each can be met alone"
     )
     assert second == "nearest feasible budget: --ops 0.02M, the rest as it is"
     for budget in nearest_budgets(told, least):

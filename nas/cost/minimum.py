@@ -4,7 +4,8 @@ A lower bound of every cost rises with every width and kernel: the exact cost wi
 of zero points but the longest left out, and with as many activation bytes as are alive at once in place of the plan.
 So whatever lies above a point whose bound is too high need not be looked at. Starting from the narrowest network of
 each depth, few points are left; their exact costs decide. (Exact costs do not rise everywhere: a wider map may save a
-PAD, or let the greedy planner leave a smaller gap.)
+PAD, or let the greedy planner leave a smaller gap. Where one channel is an option, the bound is lowered by what two may
+save over it.)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nas.space.graph import Graph, GraphBuilder
 from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
 
 MOST_POINTS = 20_000  # looked at before giving up; 2 s. The shipped spaces need a few hundred
+MOST_DEPTHS = 20_000  # combinations of depths; with more the minimum is found, as a rule, but not proved
 COSTS = ("flash_bytes", "sram_bytes", "ops")
 
 Bounds = dict[str, IntArray]
@@ -49,7 +51,7 @@ def minimum(space: SearchSpace, name: str, limits: Mapping[str, int] | None = No
         limits: cost name -> most that it may be.
 
     Returns:
-        ``None`` where no network keeps within the limits.
+        ``None`` where no network within the limits was found.
     """
     limits = limits or {}
     found: list[tuple[int, Architecture, Cost]] = []
@@ -88,11 +90,11 @@ class _Climb:
 
     def __init__(self, space: SearchSpace, worth: Callable[[Bounds], Any]) -> None:
         self.space, self.worth = space, worth
-        self.finished = False
+        self.complete = self.finished = False
         self.bounds: Bounds = {}
 
     def __iter__(self) -> Iterator[Architecture]:
-        points, complete = _narrowest(self.space)
+        points, self.complete = _narrowest(self.space)
         raised = np.zeros(len(points), np.int64)  # decisions before this one were raised already: each point once
         seen = 0
         while len(points):
@@ -105,15 +107,15 @@ class _Climb:
                 return
             alive = np.flatnonzero(np.broadcast_to(self.worth(self.bounds), len(points)))
             points, raised = self._above(points[alive], raised[alive])
-        self.finished = complete
+        self.finished = self.complete
 
     def lowest(self, name: str) -> int:
-        """Least bound of what was not looked at when the climb was given up."""
-        return int(self.bounds[name].min())
+        """Least bound of what was not looked at when the climb was given up; 0 where not every depth was."""
+        return int(self.bounds[name].min()) if self.complete else 0
 
     def _above(self, points: IntArray, raised: IntArray) -> tuple[IntArray, IntArray]:
         """Every point one option above, without those that another point leads to."""
-        rows, steps = [], []
+        rows, steps = [points[:0]], [raised[:0]]
         present = _present(self.space, points)
         for number, decision in enumerate(self.space.decisions):
             may = present[:, number] & (raised <= number) & (points[:, number] + 1 < len(decision.options))
@@ -127,8 +129,8 @@ class _Climb:
 def _narrowest(space: SearchSpace) -> tuple[IntArray, bool]:
     """The narrowest network of each combination of depths, and whether these are all combinations."""
     depths = [range(len(d.options)) if d.name.endswith(".depth") else range(1) for d in space.decisions]
-    rows = np.array(list(itertools.islice(itertools.product(*depths), MOST_POINTS + 1)), np.int64)
-    return rows.reshape(-1, len(depths)), len(rows) <= MOST_POINTS
+    rows = np.array(list(itertools.islice(itertools.product(*depths), MOST_DEPTHS + 1)), np.int64)
+    return rows.reshape(len(rows), len(depths)), len(rows) <= MOST_DEPTHS
 
 
 def _present(space: SearchSpace, points: IntArray) -> BoolArray:
@@ -158,7 +160,7 @@ def lower_bounds(space: SearchSpace, options: IntArray) -> Bounds:
     graph = graph_of_many(space, options, _Unpadded)
     longest = np.max(np.broadcast_arrays(*flash.channel_counts(graph)), axis=0)
     size = flash.unshared_bytes(graph) + flash.zero_points(longest)
-    if may_have_one_channel(space).any():
+    if may_have_one_channel(space):
         # Then a depthwise operator may be a plain one, and a wider layer may need no zero points of its own.
         kind = flash.OPERATOR_CODE + max(layout for _, layout in flash.OPTIONS.values())
         size = size - kind - 2 * flash.ZERO_POINT * len(graph.ops)

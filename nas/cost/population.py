@@ -17,7 +17,7 @@ from nas.cost.ops import ops
 from nas.cost.planner import plan_many
 from nas.space import SearchSpace
 from nas.space.graph import Graph
-from nas.space.many import IntArray, choices_of, graph_of_many, may_have_one_channel
+from nas.space.many import IntArray, choices_of, graph_of_many, has_one_channel
 
 CHUNK = 2048  # networks costed together: enough to spread the overhead of NumPy, few enough for a core's cache
 
@@ -45,14 +45,15 @@ def population_costs(space: SearchSpace, options: IntArray) -> Costs:
     """
     options = np.asarray(options)
     found = np.zeros((3, len(options)), np.int64)
-    alone = (options[:, may_have_one_channel(space)] == 0).any(axis=1)
+    alone = has_one_channel(space, options)
     for row in np.flatnonzero(alone):
         found[:, row] = astuple(cost(space.architecture(choices_of(space, options[row])).graph))
     rows = np.flatnonzero(~alone)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         graph = graph_of_many(space, options[chunk])
-        found[:, chunk] = flash.flash_bytes(graph), _arena(graph, len(chunk)), ops(graph)
+        for costs, values in zip(found, (flash.flash_bytes(graph), _arena(graph, len(chunk)), ops(graph)), strict=True):
+            costs[chunk] = values
     return Costs(*found)
 
 

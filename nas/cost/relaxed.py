@@ -44,16 +44,20 @@ def relaxed_costs(space: SearchSpace, probabilities: Mapping[str, Tensor]) -> di
     Raises:
         InputError: a decision is missing, or its entry is no distribution over its options.
     """
-    edges, owners, starts = [], [], []
+    edges: list[Tensor] = []
+    owners: list[IntArray] = []
+    starts: list[int] = []
     for number, decision in enumerate(space.decisions):
         shift = number * SHIFT % 1
         positions, start = _edges(_checked(decision, probabilities), shift)
         edges.append(positions)
         owners.append(np.full(len(positions), number))
         starts.append(start)
+    if not edges:
+        edges, owners = [torch.zeros(0, dtype=torch.float64)], [np.zeros(0, np.int64)]
     positions, order = torch.sort(torch.cat(edges), stable=True)
     bounds = torch.cat([positions.new_zeros(1), positions, positions.new_ones(1)])
-    options = _options(np.concatenate(owners)[order.cpu().numpy()], np.array(starts), space.decisions)
+    options = _options(np.concatenate(owners)[order.cpu().numpy()], np.array(starts, np.int64), space.decisions)
     costs = population_costs(space, options)
     lengths = bounds.diff()
     return {

@@ -90,6 +90,9 @@ def build_graph(input_shape: tuple[int, ...], blocks: Iterable[Block], head: str
 def _block(data: dict[str, Any]) -> Block:
     kernel, stride = ((int(data[key][0]), int(data[key][1])) for key in ("kernel", "stride"))
     width, hidden, kind = int(data["width"]), int(data.get("hidden", 0)), str(data["kind"])
-    if width < 1 or min(*kernel, *stride) < 1 or (hidden < 1 if kind in HIDDEN else hidden != 0):
+    residual = bool(data.get("residual", False))
+    shortcut = (True,) if kind == "residual" else (False, stride == (1, 1)) if kind == "ibn" else (False,)
+    sizes = width >= 1 and min(*kernel, *stride) >= 1 and (hidden >= 1 if kind in HIDDEN else hidden == 0)
+    if not sizes or residual not in shortcut:
         raise ValueError(f"block {data}")
-    return Block(str(data["stage"]), kind, width, kernel, stride, hidden, bool(data.get("residual", False)))
+    return Block(str(data["stage"]), kind, width, kernel, stride, hidden, residual)

@@ -39,9 +39,18 @@ def choices_of(space: SearchSpace, options: IntArray) -> dict[str, int]:
     return {decision.name: int(option) for decision, option in zip(space.decisions, options, strict=True)}
 
 
-def may_have_one_channel(space: SearchSpace) -> BoolArray:
-    """Which decisions offer a width of one channel, as their first option: (decisions,)."""
-    widths = [not decision.name.endswith((".depth", ".kernel")) for decision in space.decisions]
-    first = [decision.options[0] == 1 for decision in space.decisions]
-    offered: BoolArray = np.array(widths, bool) & np.array(first, bool)
-    return offered
+def may_have_one_channel(space: SearchSpace) -> bool:
+    """Whether a block of some network has one channel, written or hidden."""
+    return any(1 in (stage.width[0], stage.hidden[0]) for stage in space.spec.stage)
+
+
+def has_one_channel(space: SearchSpace, options: IntArray) -> BoolArray:
+    """Which networks may have a block of one channel, those that they leave out included: (networks,)."""
+    columns = {decision.name: column for decision, column in zip(space.decisions, options.T, strict=True)}
+    found = np.zeros(len(options), bool)
+    for stage in space.spec.stage:
+        for part in ("width", "hidden"):
+            if getattr(stage, part)[0] == 1:
+                for i in range(stage.repeat[-1]):
+                    found |= columns.get(f"{stage.name}.{i + 1}.{part}", np.zeros(len(options), np.int64)) == 0
+    return found

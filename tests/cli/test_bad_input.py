@@ -204,13 +204,13 @@ def test_what_the_parser_refuses(call_nas: Call, words: list[str], named: str) -
 
 
 def test_a_bug_of_ours_is_called_one(call_nas: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.budget.list_mcus", lambda: 1 / 0)
+    monkeypatch.setattr("nas.pipeline.lists.list_mcus", lambda: 1 / 0)
     done = call_nas("mcus")
     assert done.code == 1
     assert done.err.startswith("nas: error: a bug in nas: ZeroDivisionError: division by zero\nplease report it")
 
 
 def test_debug_shows_where(call_nas: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.budget.list_mcus", lambda: 1 / 0)
+    monkeypatch.setattr("nas.pipeline.lists.list_mcus", lambda: 1 / 0)
     monkeypatch.setenv("NAS_DEBUG", "")
     assert "Traceback" in call_nas("--debug", "mcus").err

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nas.export.onnx_export import export_onnx
 from nas.export.slim import slim
 from nas.export.tflite import convert_int8
-from nas.models.network import build_network
+from nas.models.network import Network, build_network
 from nas.space import Architecture, Block, load_space
 
 CASES: dict[str, Callable[[], Architecture]] = {
@@ -36,6 +37,24 @@ CASES: dict[str, Callable[[], Architecture]] = {
         ),
         "pool_dense",
     ),
+    # projections with a stride
+    "mlperf-resnet8": lambda: load_space("ic_resnet").points["mlperf-resnet8"],
+    # zeros behind the input of the network, behind inputs and behind outputs of blocks, by 3, 3, 4 and 3 channels;
+    # first as many channels as rows and columns, so that nothing but their order tells them apart
+    "padded": lambda: Architecture(
+        "padded",
+        "vww",
+        (6, 6, 6),
+        4,
+        (
+            Block("a", "ibn", 9, (3, 3), (1, 1), 6, residual=True),
+            Block("a", "ibn", 6, (3, 3), (1, 1), 8, residual=True),
+            Block("b", "ibn", 4, (5, 3), (2, 2), 10),
+            Block("b", "ibn", 8, (3, 3), (1, 1), 12, residual=True),
+            Block("c", "residual", 5, (3, 3), (1, 1), 6, residual=True),
+        ),
+        "pool_dense",
+    ),
 }
 
 
@@ -47,13 +66,40 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return architecture, export(architecture, folder)
 
 
-def export(architecture: Architecture, folder: Path) -> bytes:
-    """Through the same steps as a winner, with batch statistics from noise instead of training."""
-    height, width, channels = architecture.input_shape
-    noise = 30 * np.random.default_rng(0).standard_normal((32, height, width, channels)).astype(np.float32)
+def noise(architecture: Architecture) -> np.ndarray:
+    """Samples (n, h, w, c), each of another mean in every channel, so that they differ after the pooling too."""
+    rng, (height, width, channels) = np.random.default_rng(0), architecture.input_shape
+    means, rest = rng.standard_normal((48, 1, 1, channels)), rng.standard_normal((48, height, width, channels))
+    return (30 * (means + rest)).astype(np.float32)
+
+
+def noisy_network(architecture: Architecture) -> Network:
+    """With batch statistics from noise instead of training, and outputs that differ between samples."""
     network = build_network(architecture.graph, seed=0)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0  # what it sees next is all that it remembers
     with torch.no_grad():
-        network(torch.from_numpy(noise.transpose(0, 3, 1, 2)))
-    export_onnx(network, architecture.input_shape, folder / "model.onnx")
-    convert_int8(folder / "model.onnx", noise, folder / "model.tflite")
+        network(channels_first(noise(architecture)))
+        network.layers["dense"].linear.weight *= 6
+    return network.eval()
+
+
+def channels_first(samples: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(samples.transpose(0, 3, 1, 2))
+
+
+@pytest.fixture
+def float_run(case: tuple[Architecture, bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (n, h, w, c) and what the float network makes of them (n, classes)."""
+    architecture, _ = case
+    samples = noise(architecture)
+    with torch.no_grad():
+        return samples, noisy_network(architecture)(channels_first(samples)).numpy()
+
+
+def export(architecture: Architecture, folder: Path) -> bytes:
+    """Through the same steps as a winner."""
+    export_onnx(noisy_network(architecture), architecture.input_shape, folder / "model.onnx")
+    convert_int8(folder / "model.onnx", noise(architecture), folder / "model.tflite")
     return slim((folder / "model.tflite").read_bytes())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nas.cost.flash import flash_bytes
 from nas.cost.model import Cost, cost
 from nas.cost.ops import macs
 from nas.cost.sram import activation_bytes, persistent_bytes
-from nas.export.flatbuffer import input_detail, operator_names, output_detail, tensors
-from nas.harness.tflm import ArenaReport, measure_arena
+from nas.export.flatbuffer import input_detail, load, operator_names, output_detail, tensors
+from nas.harness.tflm import ArenaReport, TflmModel, measure_arena
 from nas.space import Architecture
 
 Case = tuple[Architecture, bytes]
@@ -31,10 +33,43 @@ def test_the_file_has_the_operators_and_shapes_of_the_graph(case: Case) -> None:
     assert operator_names(model) == [op.kind.value for op in graph.ops]
     assert input_detail(model).shape == (1, *graph.shapes[0])
     assert output_detail(model).shape == (1, *graph.shapes[-1])
-    constants = sorted(tensor.elements for tensor in tensors(model) if tensor.data_bytes)
+    constants = [tensor for tensor in tensors(model) if tensor.data_bytes]
     weighted = [op for op in graph.ops if op.weight_shape]
-    assert constants == sorted(count for op in weighted for count in (op.weight_count, op.bias_count))
-    assert sum(constants) == graph.parameters
+    found = sorted(tensor.elements for tensor in constants if tensor.scales)
+    assert found == sorted(count for op in weighted for count in (op.weight_count, op.bias_count))
+    assert sum(found) == graph.parameters
+    paddings = {graph.shapes[op.output][-1] - graph.shapes[op.inputs[0]][-1] for op in graph.ops if op.kind == "PAD"}
+    others = [(tensor.shape, tensor.dtype) for tensor in constants if not tensor.scales]
+    assert others == len(paddings) * [((4, 2), "int32")]
+
+
+def test_operators_read_and_write_what_those_of_the_graph_do(case: Case) -> None:
+    """Activations by their shapes, as each is also alive in the plan; a PAD is right before its reader."""
+    architecture, model = case
+    graph, tree = architecture.graph, load(model)
+    written = tree.subgraphs[0].operators
+    number = {int(tree.subgraphs[0].inputs[0]): 0}
+    number |= {int(op.outputs[0]): index for index, op in enumerate(written, 1)}
+    found = [sorted(number[int(i)] for i in op.inputs if int(i) in number) for op in written]
+    assert found == [sorted(op.inputs) for op in graph.ops]
+    shapes = {number[tensor.index]: tensor.shape for tensor in tensors(model) if tensor.index in number}
+    assert [shapes[i] for i in range(len(graph.shapes))] == [(1, *shape) for shape in graph.shapes]
+    order = [tensor for tensor, _ in sorted(number.items(), key=lambda item: item[1])]
+    assert order == sorted(order)  # TFLM breaks ties by it
+
+
+def test_the_file_computes_what_the_network_does(case: Case, float_run: tuple[np.ndarray, np.ndarray]) -> None:
+    """Within a sixth of how much the outputs differ between samples, or one step of theirs, 1/256.
+
+    A PAD in front of the channels, a ReLU at the wrong side of an ADD or an ADD left out are more than the whole off.
+    """
+    _, model = case
+    samples, expected = float_run
+    into, out = input_detail(model), output_detail(model)
+    quantised = np.clip(np.round(samples / into.scale) + into.zero_point, -128, 127).astype(np.int8)
+    found = (TflmModel(model).run(quantised) - float(out.zero_point)) * out.scale
+    differ = np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))
+    assert np.sqrt(np.mean((found - expected) ** 2)) < max(differ / 6, out.scale)
 
 
 def test_cost_gathers_the_three(case: Case) -> None:

@@ -108,7 +108,7 @@ def require_bounds_below(space: SearchSpace, rng: np.random.Generator, count: in
     for name in COSTS:
         for bounds in (below, above):
             assert (bounds[name] <= [getattr(each, name) for each in exact]).all()
-        if not may_have_one_channel(space).any():
+        if not may_have_one_channel(space):
             assert (below[name] <= above[name]).all()
 
 

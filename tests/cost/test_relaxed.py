@@ -52,7 +52,7 @@ def test_at_a_corner_it_is_the_exact_cost(name: str, seed: int, dtype: torch.dty
         assert float(value) == pytest.approx(getattr(exact, each), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["mixture", "bottlenecks", "one-channel"])
+@pytest.mark.parametrize("name", ["bottlenecks", "one-channel", "narrowest-is-not-cheapest"])
 @pytest.mark.parametrize("seed", range(2))
 def test_the_gradient_is_that_of_the_value(name: str, seed: int) -> None:
     space = NASTY[name]
@@ -65,11 +65,11 @@ def test_the_gradient_is_that_of_the_value(name: str, seed: int) -> None:
     assert torch.autograd.gradcheck(kilo, point, eps=1e-7, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["kws_ds_cnn", "bottlenecks", "mixture"])
+@pytest.mark.parametrize("name", ["kws_ds_cnn", "bottlenecks", "fixed-widths"])
 @pytest.mark.parametrize("seed", range(2))
 def test_there_are_no_jumps_between_two_corners(name: str, seed: int) -> None:
     """A step along the line moves a share of each decision from one option to another, and no more changes."""
-    space, steps = NASTY.get(name) or load_space(name), 200
+    space, steps = NASTY.get(name) or load_space(name), 150
     rng = np.random.default_rng(seed)
     start, end = (corner(space, random_corner(space, rng)) for _ in range(2))
     line = []

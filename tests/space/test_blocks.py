@@ -124,7 +124,8 @@ def test_every_bottleneck_of_a_stage_but_the_first_has_a_shortcut(write_space: W
 
 
 def test_every_residual_block_has_a_shortcut(write_space: Write) -> None:
-    space = load_space(write_space(('kind = "ds"', 'kind = "residual"\nhidden = [8, 10]\nstride = 2'), *BOTTLENECKS[1:]))
+    kind = ('kind = "ds"', 'kind = "residual"\nhidden = [8, 10]\nstride = 2')
+    space = load_space(write_space(kind, *BOTTLENECKS[1:]))
     assert [block.residual for block in space.largest().blocks] == [False, True, True]
     assert [block.stride for block in space.largest().blocks] == [(2, 2), (2, 2), (1, 1)]
 
@@ -194,7 +195,7 @@ def test_wrong_hidden_channels_in_a_file_are_told(change: dict[str, Any], messag
 def test_a_bottleneck_without_hidden_channels_is_told() -> None:
     data = arch(ibn(6)).to_json()
     del data["blocks"][0]["hidden"]
-    with pytest.raises(InputError, match="arch.json: not an architecture: ValueError at block"):
+    with pytest.raises(InputError, match=r"arch.json: not an architecture: ValueError at block"):
         Architecture.from_json(data, "arch.json")
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_spaces import NASTY, every_row, make_space, stage
 
-from nas.space import Graph, SearchSpace, list_files, load_space
-from nas.space.many import choices_of, graph_of_many, may_have_one_channel
+from nas.space import Decision, Graph, SearchSpace, list_files, load_space
+from nas.space.many import choices_of, graph_of_many, has_one_channel, may_have_one_channel
 
 SPACES = {name: load_space(path) for name, path in list_files("search_spaces").items()}
 SPACES |= {name: space for name, space in NASTY.items() if not name.startswith("one-channel")}
@@ -20,9 +20,12 @@ SPACES |= {name: space for name, space in NASTY.items() if not name.startswith("
 def some_rows(space: SearchSpace, seed: int, count: int = 20) -> np.ndarray:
     """Random options, without a width of one channel."""
     rng = np.random.default_rng(seed)
-    lowest = may_have_one_channel(space)
-    columns = [rng.integers(low, len(d.options), count) for d, low in zip(space.decisions, lowest, strict=True)]
+    columns = [rng.integers(offers_one(d), len(d.options), count) for d in space.decisions]
     return np.stack(columns, axis=1) if columns else np.zeros((count, 0), np.int64)
+
+
+def offers_one(decision: Decision) -> bool:
+    return decision.options[0] == 1 and not decision.name.endswith((".depth", ".kernel"))
 
 
 def one_of_many(graph: Graph, network: int) -> list[tuple[Any, ...]]:
@@ -31,11 +34,13 @@ def one_of_many(graph: Graph, network: int) -> list[tuple[Any, ...]]:
     def own(value: Any) -> Any:
         return int(value[network] if np.ndim(value) else value)
 
+    def all_own(values: tuple[Any, ...]) -> tuple[int, ...]:
+        return tuple(own(value) for value in values)
+
     return [
-        (op.kind, tuple(map(own, op.kernel)), op.stride, op.relu, tuple(map(own, op.weight_shape)))
-        + (tuple(map(own, graph.shapes[op.output])),)
+        (op.kind, all_own(op.kernel), op.stride, op.relu, all_own(op.weight_shape), all_own(graph.shapes[op.output]))
         for op in graph.ops
-        if (op.present is True or op.present[network])
+        if op.present is True or op.present[network]
     ]
 
 
@@ -83,8 +88,17 @@ def test_options_of_a_row() -> None:
     }
 
 
-def test_only_widths_that_begin_at_one_may_have_one_channel() -> None:
+def test_only_where_widths_begin_at_one_may_a_network_have_one_channel() -> None:
+    assert not may_have_one_channel(load_space("vww_micronet"))
     space = NASTY["one-channel"]
-    expected = [d.name.endswith("width") and d.options[0] == 1 for d in space.decisions]
-    assert may_have_one_channel(space).tolist() == expected
-    assert not may_have_one_channel(load_space("vww_micronet")).any()
+    assert may_have_one_channel(space)
+    rows = every_row(space)[:1000]
+    expected = [
+        any(offers_one(d) and option == 0 for d, option in zip(space.decisions, row, strict=True)) for row in rows
+    ]
+    assert has_one_channel(space, rows).tolist() == expected
+
+
+def test_a_fixed_width_of_one_is_in_every_network() -> None:
+    space = make_space(stage("blocks", "ibn", (2, 3), hidden=1, repeat=(1, 2)))
+    assert has_one_channel(space, every_row(space)).all()
