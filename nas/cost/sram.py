@@ -90,17 +90,23 @@ def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
     ``nas.cost.tflm_sizes``. Widths cost SRAM even where activations do not grow: 8 bytes for each output channel of a
     convolution.
     """
-    with_weights = sum(op.present for op in graph.ops if op.weight_shape)
-    nodes = sum(op.present for op in graph.ops)
-    tensors = 1 + nodes + 2 * with_weights + sum_over_distinct(padded_channels(graph), lambda n: n > 0)
-    used = machine.interpreter + machine.tensor * tensors + machine.node * nodes
+    nodes = constants = kept = 0
+    used: Count = 0
     for op in graph.ops:
-        used = _allocated(op, used, *KERNELS[op.kind].parameters_on(machine))
-    for op in graph.ops:
-        used = _allocated(op, used, KERNELS[op.kind].state_on(machine), ALIGNMENT)
-    for op in graph.ops:
+        kernel = KERNELS[op.kind]
+        size, alignment = kernel.parameters_on(machine)
+        used = _allocated(op, used, size, alignment) if size else used
+        buffers = up(kernel.state_on(machine), ALIGNMENT)
         if op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D):  # multiplier and shift of each channel
-            used = _allocated(op, _allocated(op, used, 4 * op.bias_count, ALIGNMENT), 4 * op.bias_count, ALIGNMENT)
+            buffers = buffers + 2 * up(4 * op.bias_count, ALIGNMENT)
+        kept = kept + op.present * buffers
+        nodes = nodes + op.present
+        constants = constants + 2 * op.present if op.weight_shape else constants
+    tensors = 1 + nodes + constants + sum_over_distinct(padded_channels(graph), lambda n: n > 0)
+    used = used + machine.interpreter + machine.tensor * tensors + machine.node * nodes
+    # The first state aligns what came before; from there on, aligned sizes add up.
+    state = KERNELS[graph.ops[0].kind].state_on(machine)
+    used = up(used + state, ALIGNMENT) - up(state, ALIGNMENT) + kept
     for _ in range(2):  # input and output: a pointer each, and their full structures with one zero point
         used = up(used + machine.pointer, ALIGNMENT)
         for size in (machine.full_tensor, machine.quantization):
