@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-LIGHT = ("typer", "pydantic")  # all that the commands need which list files; the rest of the stack takes 2 GB
+LIGHT = ("typer", "pydantic", "numpy")  # all that the listing commands need; the rest of the stack takes 2 GB
 NO_NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeout|name resolution|Network is unreachable|No matching distribution"
 )
