@@ -5,6 +5,7 @@ The planner is simulated exactly (``tensorflow/lite/micro/memory_planner/greedy_
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -39,11 +40,9 @@ def activation_buffers(graph: Graph) -> list[Buffer]:
                 last.setdefault(tensor, scope)
             else:  # who lacks the operator reads its input where others read its output
                 last[tensor] = np.maximum(last.get(tensor, 0), np.where(op.present, scope, last[op.output]))
-    buffers = [Buffer(0, up(graph.tensor_bytes(0), ALIGNMENT), 0, last[0])]
-    for scope, op in enumerate(graph.ops, 1):
-        size = up(graph.tensor_bytes(op.output), ALIGNMENT) * op.present
-        buffers.append(Buffer(op.output, size, scope, last[op.output]))
-    return buffers
+    present = [True, *(op.present for op in graph.ops)]  # operator i writes tensor i
+    sizes = [up(math.prod(shape), ALIGNMENT) for shape in graph.shapes]
+    return [Buffer(i, size * there, i, last[i]) for i, (size, there) in enumerate(zip(sizes, present, strict=True))]
 
 
 def greedy_plan(buffers: list[Buffer], fixed: Mapping[int, int] | None = None) -> dict[int, int]:
@@ -56,12 +55,12 @@ def greedy_plan(buffers: list[Buffer], fixed: Mapping[int, int] | None = None) -
     given, offsets = fixed or {}, {}
     placed: list[tuple[int, int, int, int]] = []  # (start, end, first, last), by start
     others = []
-    for buffer in buffers:
-        if buffer.tensor in given:
-            offsets[buffer.tensor] = start = given[buffer.tensor]
-            insort(placed, (start, start + buffer.size_bytes, buffer.first, buffer.last))
+    for tensor, size, first, last in buffers:
+        if tensor in given:
+            offsets[tensor] = start = given[tensor]
+            insort(placed, (start, start + size, first, last))
         else:
-            others.append((buffer.size_bytes, buffer.tensor, buffer.first, buffer.last))
+            others.append((size, tensor, first, last))
     for size, tensor, first, last in sorted(others, reverse=True):
         offset = 0
         for start, end, other_first, other_last in placed:

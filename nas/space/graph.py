@@ -46,20 +46,12 @@ class Op(NamedTuple):
     stride: tuple[int, int] = (1, 1)
     relu: bool = False
     weight_shape: tuple[int, ...] = ()
+    weight_count: int = 0
+    """Number of weights without biases; one byte each in INT8."""
+    bias_count: int = 0
+    """Number of biases, one per output channel; four bytes each in INT8 networks."""
     present: Any = True
     """Always ``True`` in the graph of one network; an array of bool in a graph of many."""
-
-    @property
-    def weight_count(self) -> int:
-        """Number of weights without biases; one byte each in INT8."""
-        return math.prod(self.weight_shape) if self.weight_shape else 0
-
-    @property
-    def bias_count(self) -> int:
-        """Number of biases, one per output channel; four bytes each in INT8 networks."""
-        if not self.weight_shape:
-            return 0
-        return self.weight_shape[-1 if self.kind is OpKind.DEPTHWISE_CONV_2D else 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +92,10 @@ class GraphBuilder:
     ) -> int:
         """Convolution, batch norm and ReLU with TF-SAME padding: (h, w, c) -> (ceil(h/s), ceil(w/s), width)."""
         h, w, c = self.shapes[x]
-        weights = (width, *kernel, c)
+        kh, kw = kernel
         shape = (*same_size((h, w), stride), width)
-        return self._append(Op(OpKind.CONV_2D, name, (x,), self._next, kernel, stride, relu, weights), shape)
+        weights = (width, kh, kw, c), width * kh * kw * c, width
+        return self._append(Op(OpKind.CONV_2D, name, (x,), self._next, kernel, stride, relu, *weights), shape)
 
     def depthwise(self, x: int, name: str, kernel: tuple[int, int], stride: tuple[int, int]) -> int:
         """Depthwise convolution, batch norm and ReLU with TF-SAME padding; keeps the channels.
@@ -111,10 +104,11 @@ class GraphBuilder:
         not hold a 1, therefore.
         """
         h, w, c = self.shapes[x]
-        weights = (1, *kernel, c)
+        kh, kw = kernel
         shape = (*same_size((h, w), stride), c)
         kind = OpKind.CONV_2D if isinstance(c, int) and c == 1 else OpKind.DEPTHWISE_CONV_2D
-        return self._append(Op(kind, name, (x,), self._next, kernel, stride, True, weights), shape)
+        weights = (1, kh, kw, c), kh * kw * c, c
+        return self._append(Op(kind, name, (x,), self._next, kernel, stride, True, *weights), shape)
 
     def add(self, x: int, y: int, name: str, relu: bool = False) -> int:
         """Sum of two maps of one size: (h, w, a), (h, w, b) -> (h, w, max(a, b)); the narrower is padded with zeros.
@@ -132,7 +126,7 @@ class GraphBuilder:
         """Zeros behind the channels of a map; no operator where it has ``width`` of them."""
         h, w, c = self.shapes[x]
         narrower: Any = c < width
-        if narrower is False or not np.any(narrower):
+        if narrower is False or (narrower is not True and not narrower.any()):
             return x
         everywhere, self.present = self.present, self.present & narrower
         padded = self._append(Op(OpKind.PAD, name, (x,), self._next), (h, w, width))
@@ -146,8 +140,11 @@ class GraphBuilder:
 
     def fully_connected(self, x: int, name: str, width: int) -> int:
         """Dense layer without activation over the flattened input: (...) -> (width,)."""
-        weights = (width, math.prod(self.shapes[x]))
-        return self._append(Op(OpKind.FULLY_CONNECTED, name, (x,), self._next, weight_shape=weights), (width,))
+        features = math.prod(self.shapes[x])
+        weights = (width, features), width * features, width
+        return self._append(
+            Op(OpKind.FULLY_CONNECTED, name, (x,), self._next, (1, 1), (1, 1), False, *weights), (width,)
+        )
 
     def softmax(self, x: int, name: str) -> int:
         """Softmax over a vector."""
