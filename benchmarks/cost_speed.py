@@ -1,6 +1,6 @@
 """Cost evaluations per second on one core, beside what other packages need for the same networks, in one run.
 
-    pip install fvcore ptflops torchinfo torchprofile && python benchmarks/cost_speed.py
+    pip install fvcore ptflops torchinfo torchprofile ultralytics-thop && python benchmarks/cost_speed.py
 
 Ours are whole evaluations: ops, exact file size, exact arena. The others count operations only; they need a torch
 module, whose construction is not counted: "from graphs" is the like of it. A package that is not installed is left out.
@@ -70,6 +70,13 @@ def torchprofile(network: Network, shape: tuple[int, ...]) -> Any:
     return profile_macs(network, torch.zeros(1, *shape))
 
 
+def thop(network: Network, shape: tuple[int, ...]) -> Any:
+    """profile: hooks on modules."""
+    from thop import profile
+
+    return profile(network, inputs=(torch.zeros(1, *shape),), verbose=False)
+
+
 def torch_flop_counter(network: Network, shape: tuple[int, ...]) -> Any:
     """torch's FlopCounterMode: intercepts operators of a forward pass."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -84,6 +91,7 @@ PEERS: dict[str, Peer] = {
     "ptflops": ptflops,
     "torchinfo": torchinfo,
     "torchprofile": torchprofile,
+    "ultralytics-thop": thop,
     "torch": torch_flop_counter,
 }
 
