@@ -50,7 +50,7 @@ def unshared_bytes(graph: Graph) -> Count:
 
 def channel_counts(graph: Graph) -> list[Count]:
     """Output channels of each per-channel quantised operator; 0 where a network of many does not have it."""
-    return [op.present * op.bias_count for op in graph.ops if _per_channel(op)]
+    return [op.present * op.bias_count for op in graph.ops if op.per_channel]
 
 
 def zero_points(channels: Count) -> Count:
@@ -79,13 +79,8 @@ def _activation(shape: tuple[int, ...]) -> int:
 def _constants(op: Op) -> Count:
     """Weights and bias of one operator with their quantisation."""
     channels = op.bias_count
-    scales = channels if _per_channel(op) else 1
+    scales = channels if op.per_channel else 1
     tensors = 2 * (TABLE + QUANTIZATION) + 4 * (len(op.weight_shape) + 1)
     quantization = 8 * scales + 2 * ZERO_POINT * (scales == 1)
     data = up(4 + op.weight_count, DATA_ALIGNMENT) + up(4 + 4 * channels, DATA_ALIGNMENT) + 2 * BUFFER
     return tensors + quantization + data
-
-
-def _per_channel(op: Op) -> bool:
-    """Convolutions have one scale per output channel; dense layers have one in all."""
-    return op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D)

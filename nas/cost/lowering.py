@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from nas.cost.model_file import FileOp, FileTensor, ModelFile
 from nas.space.graph import Graph, Op
 
+PADDINGS_BYTES = 32  # int32 [4, 2]
 WITH_KERNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D")
-PER_CHANNEL = ("CONV_2D", "DEPTHWISE_CONV_2D")  # dense layers have one scale in all
 
 
 def lower(graph: Graph, file_bytes: int) -> ModelFile:
@@ -37,23 +36,17 @@ def _constants(op: Op, graph: Graph, tensors: list[FileTensor], shared: dict[int
         if channels in shared:  # the converter keeps one copy of identical constants
             return [shared[channels]]
         shared[channels] = len(tensors)
-        added = [_int32(f"{op.name}.paddings", (4, 2))]
-    elif op.kind == "RESHAPE":
-        added = [_int32(f"{op.name}.shape", (len(graph.shapes[op.output]) + 1,))]
+        added = [FileTensor(f"{op.name}.paddings", (4, 2), "int32", PADDINGS_BYTES)]
     tensors += added
     return list(range(len(tensors) - len(added), len(tensors)))
 
 
 def _weights(op: Op) -> list[FileTensor]:
-    scales = op.bias_count if op.kind in PER_CHANNEL else 1
+    scales = op.bias_count if op.per_channel else 1
     return [
         FileTensor(f"{op.name}.weight", op.weight_shape, "int8", op.weight_count, scales),
         FileTensor(f"{op.name}.bias", (op.bias_count,), "int32", 4 * op.bias_count, scales),
     ]
-
-
-def _int32(name: str, shape: tuple[int, ...]) -> FileTensor:
-    return FileTensor(name, shape, "int32", 4 * math.prod(shape))
 
 
 def _options(op: Op) -> Mapping[str, Any]:

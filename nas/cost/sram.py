@@ -15,7 +15,7 @@ import numpy as np
 from nas.cost.arithmetic import Count, sum_over_distinct, up
 from nas.cost.flash import padded_channels
 from nas.cost.tflm_sizes import ALIGNMENT, HOST, KERNELS, Machine
-from nas.space.graph import Graph, Op, OpKind
+from nas.space.graph import Graph, Op
 
 
 class Buffer(NamedTuple):
@@ -96,7 +96,7 @@ def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
         size, alignment = kernel.parameters_on(machine)
         used = _allocated(op, used, size, alignment) if size else used
         buffers = up(kernel.state_on(machine), ALIGNMENT)
-        if op.kind in (OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D):  # multiplier and shift of each channel
+        if op.per_channel:  # multiplier and shift of each channel
             buffers = buffers + 2 * up(4 * op.bias_count, ALIGNMENT)
         kept = kept + op.present * buffers
         nodes = nodes + op.present

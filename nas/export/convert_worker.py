@@ -145,7 +145,7 @@ def _pad_late(model: bytes) -> bytes:
         reader = next(i for i, op in enumerate(graph.operators) if pad.outputs[0] in op.inputs)
         graph.operators.insert(reader, pad)
     written = [int(op.outputs[0]) for op in graph.operators]
-    order = [i for i in range(len(graph.tensors)) if i not in set(written)] + written
+    order = sorted({*range(len(graph.tensors))} - {*written}) + written
     new = {old: position for position, old in enumerate(order)}
     graph.tensors = [graph.tensors[old] for old in order]
     for item in (graph, *graph.operators):

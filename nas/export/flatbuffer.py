@@ -15,6 +15,7 @@ from typing import Any
 from nas.errors import InputError
 
 FILE_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file (schema.fbs: file_identifier)
+OFFLINE_PLAN = b"OfflineMemoryAllocation"  # metadata with offsets of tensors, which TFLM's planner obeys
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ import numpy as np
 
 from nas.cost.model_file import FileOp, FileTensor, ModelFile
 from nas.errors import InputError
-from nas.export.flatbuffer import load, operator_name
+from nas.export.flatbuffer import OFFLINE_PLAN, load, operator_name
 
-OFFLINE_PLAN = b"OfflineMemoryAllocation"
 OFFLINE_HEADER = 3  # version, subgraph, number of tensors; then one offset for each tensor
 # What following a damaged flatbuffer can end in: the binding checks nothing.
 DAMAGE = (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError)

@@ -41,12 +41,12 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InputError
-from nas.export.flatbuffer import FILE_IDENTIFIER, load
+from nas.export.flatbuffer import FILE_IDENTIFIER, OFFLINE_PLAN, load
 
 DATA_ALIGNMENT = 16  # schema.fbs: Buffer.data has force_align 16, for SIMD loads straight from flash
 SHARED_BYTES = 4096  # the bias of 1,024 channels; biases may all be zero, larger constants of two layers never agree
 # TFLM's planner obeys the first; XNNPACK computes in half precision where the second allows it and the processor can.
-KEPT_METADATA = (b"OfflineMemoryAllocation", b"reduced_precision_support")
+KEPT_METADATA = (OFFLINE_PLAN, b"reduced_precision_support")
 COMPRESSION_METADATA = b"COMPRESSION_METADATA"  # of TFLM; refers to buffers by their numbers
 LAST_OLD_OPERATOR_CODE = 127  # schema.fbs: what the deprecated 8-bit field holds for it and all later codes
 SCHEMA_VERSION = 3

@@ -8,7 +8,6 @@ before, so only a fresh process is reproducible; and both write a lot of noise t
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 from nas.errors import InputError, NasError, ValidationError
 from nas.export.flatbuffer import TensorDetail, input_detail, operator_names, output_detail
 from nas.files import write_bytes
+from nas.processes import environment
 
 # Operators that betray a layout, padding or precision fault unless the architecture asked for them.
 STRAY_OPERATORS = frozenset({"TRANSPOSE", "PAD", "PADV2", "SHAPE", "STRIDED_SLICE", "PACK", "QUANTIZE", "DEQUANTIZE"})
@@ -85,16 +85,14 @@ def check_operators(model: bytes, allowed: Collection[str]) -> None:
 
 
 def _run_worker(folder: Path, onnx_path: Path) -> None:
-    packages = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, packages)),
+    variables = {
+        **environment(),
         "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only
         "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes the order of float sums with the processor
         "CUDA_VISIBLE_DEVICES": "-1",  # nothing here gains from a GPU; starting one takes seconds
     }
     command = [sys.executable, "-m", "nas.export.convert_worker", str(folder)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, errors="replace")
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         tail = "\n  ".join(lines[-MESSAGE_LINES:])

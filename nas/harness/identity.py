@@ -6,7 +6,6 @@ not like.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 from nas.errors import InputError, ValidationError
 from nas.export.flatbuffer import load, tensors
 from nas.harness.tflm import ample_arena_bytes
+from nas.processes import environment
 
 SAMPLES = 20
 SEED = 0
@@ -77,10 +77,8 @@ def prove_identical(first: bytes, second: bytes) -> Proof:
 
 def _compare_in_own_process(folder: str, runtime: str) -> tuple[list[str], str]:
     """The lines that the worker printed, and its last words if it failed."""
-    packages = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, packages))}
     command = [sys.executable, "-m", "nas.harness.identity", folder, runtime]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, errors="replace")
     words = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith(NOISE)]
     return done.stdout.splitlines(), "; ".join(words[-MESSAGE_LINES:]) or f"it dies of the model ({done.returncode})"
 

@@ -7,7 +7,6 @@ those of a 64-bit machine.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
 from nas.harness.samples import run_each
 from nas.harness.stderr import captured_stderr
+from nas.processes import environment
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -78,9 +78,7 @@ def measure_arena(model: bytes) -> ArenaReport:
         path = Path(folder, "model.tflite")
         path.write_bytes(model)
         command = [sys.executable, "-m", "nas.harness.arena_worker", str(path), str(ample_arena_bytes(model))]
-        packages = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, packages))}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, errors="replace")
     if done.returncode:
         raise ValidationError(_refusal(done.stderr))
     return ArenaReport(*(_allocated(done.stderr, part) for part in ("total", "head", "tail")))

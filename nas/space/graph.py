@@ -53,6 +53,11 @@ class Op(NamedTuple):
     present: Any = True
     """Always ``True`` in the graph of one network; an array of bool in a graph of many."""
 
+    @property
+    def per_channel(self) -> bool:
+        """Whether weights have one scale per output channel, as convolutions do; dense layers have one in all."""
+        return self.kind is OpKind.CONV_2D or self.kind is OpKind.DEPTHWISE_CONV_2D
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
