@@ -27,12 +27,12 @@ from rich.table import Table
 
 from nas.cost import flash, sram
 from nas.cost.file_cost import report
-from nas.cost.model_file import ModelFile
 from nas.export.model_reader import read_model
 from nas.export.slim import slim
 from nas.harness.identity import prove_identical
 from nas.harness.stderr import captured_stderr
 from nas.harness.tflm import TflmModel, measure_arena
+from nas.model_file import ModelFile
 from nas.space import Graph, list_files, load_space
 
 Record = dict[str, Any]

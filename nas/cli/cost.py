@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from nas.cost.model_file import LayerCost
+    from nas.cost.cost_report import LayerCost
     from nas.pipeline.cost import Fit, ModelCost, SpaceCost
 
 LAYER_COLUMNS = ("#", "layer", "kind", "output", "MACs", "params", "const B", "live B", "top B", "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from nas.cost.model_file import CostReport
+from nas.cost.cost_report import CostReport
 
 HEIGHT = 8  # rows
 LABEL = 9  # columns for the scale

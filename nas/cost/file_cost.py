@@ -14,11 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from nas.cost.file_memory import is_known, layer_persistent_bytes, persistent_bytes, plan
-from nas.cost.kernel_memory import BITS, elements, operand, result
-from nas.cost.model_file import CostReport, FileOp, LayerCost, ModelFile, Placement
+from nas.cost.cost_report import CostReport, LayerCost
+from nas.cost.file_memory import is_known, layer_persistent_bytes, persistent_bytes
 from nas.cost.tflm_sizes import CORE
 from nas.errors import InputError
+from nas.model_file import BITS, FileOp, ModelFile, elements, operand, result
+from nas.plan.greedy import planned_bytes, tflm_placements
+from nas.plan.placement import Placement
 
 NOT_WEIGHTS = ("int32", "int64", "bool")  # constants of these types are shapes, axes, paddings and indices
 WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM")
@@ -42,12 +44,12 @@ def report(model: ModelFile) -> CostReport:
 
 
 def _report(model: ModelFile) -> CostReport:
-    placements = plan(model)
+    placements = tflm_placements(model)
     layers = tuple(_layer(model, position, placements) for position in range(len(model.ops)))
     weights = {tensor for op in model.ops for tensor in _weights(model, op)}
     return CostReport(
         flash_bytes=model.file_bytes,
-        activation_bytes=max((place.offset + place.size_bytes for place in placements), default=0),
+        activation_bytes=planned_bytes(placements),
         persistent_bytes=persistent_bytes(model),
         persistent_32bit_bytes=persistent_bytes(model, CORE),
         macs=sum(layer.macs or 0 for layer in layers),

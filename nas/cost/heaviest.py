@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from nas.cost.flash import operator_bytes
 from nas.cost.ops import MACS
-from nas.cost.sram import activation_buffers, greedy_plan
+from nas.cost.sram import activation_buffers
+from nas.plan.greedy import greedy_plan
 from nas.space.graph import Graph
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nas.cost.model_file import FileOp, FileTensor, ModelFile
+from nas.model_file import FileOp, FileTensor, ModelFile
 from nas.space.graph import Graph, Op
 
 PADDINGS_BYTES = 32  # int32 [4, 2]

@@ -1,33 +1,17 @@
-"""SRAM: the arena that TensorFlow Lite Micro takes, activations as it plans them plus its persistent buffers.
-
-The planner is simulated exactly (``tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc``).
-"""
+"""SRAM: the arena that TensorFlow Lite Micro takes, activations as it plans them plus its persistent buffers."""
 
 from __future__ import annotations
 
 import math
-from bisect import insort
-from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
 from nas.cost.arithmetic import Count, sum_over_distinct, up
 from nas.cost.flash import padded_channels
-from nas.cost.tflm_sizes import ALIGNMENT, HOST, KERNELS, Machine
+from nas.cost.tflm_sizes import HOST, KERNELS, Machine
+from nas.plan.greedy import greedy_plan
+from nas.plan.placement import ALIGNMENT, Buffer, aligned
 from nas.space.graph import Graph, Op
-
-
-class Buffer(NamedTuple):
-    """One activation tensor in the plan: size in bytes and the operators, first to last, during which it lives.
-
-    In a graph of many networks, size and last operator may be arrays; who lacks the tensor has a size of 0.
-    """
-
-    tensor: int
-    size_bytes: Count
-    first: int
-    last: Count
 
 
 def activation_buffers(graph: Graph) -> list[Buffer]:
@@ -41,38 +25,8 @@ def activation_buffers(graph: Graph) -> list[Buffer]:
             else:  # who lacks the operator reads its input where others read its output
                 last[tensor] = np.maximum(last.get(tensor, 0), np.where(op.present, scope, last[op.output]))
     present = [True, *(op.present for op in graph.ops)]  # operator i writes tensor i
-    sizes = [up(math.prod(shape), ALIGNMENT) for shape in graph.shapes]
+    sizes = [aligned(math.prod(shape)) for shape in graph.shapes]
     return [Buffer(i, size * there, i, last[i]) for i, (size, there) in enumerate(zip(sizes, present, strict=True))]
-
-
-def greedy_plan(buffers: list[Buffer], fixed: Mapping[int, int] | None = None) -> dict[int, int]:
-    """Tensor -> offset in bytes: largest first, ties by descending tensor, each in the first gap that fits.
-
-    Args:
-        buffers: what is to be placed.
-        fixed: offsets that an offline plan gives to some of them; taken as they are, overlapping or not.
-    """
-    given, offsets = fixed or {}, {}
-    placed: list[tuple[int, int, int, int]] = []  # (start, end, first, last), by start
-    others = []
-    for tensor, size, first, last in buffers:
-        if tensor in given:
-            offsets[tensor] = start = given[tensor]
-            insort(placed, (start, start + size, first, last))
-        else:
-            others.append((size, tensor, first, last))
-    for size, tensor, first, last in sorted(others, reverse=True):
-        offset = 0
-        for start, end, other_first, other_last in placed:
-            if other_first > last or other_last < first:
-                continue
-            if start - offset >= size:
-                break
-            if end > offset:
-                offset = end
-        offsets[tensor] = offset
-        insort(placed, (offset, offset + size, first, last))
-    return offsets
 
 
 def activation_bytes(graph: Graph) -> int:

@@ -29,8 +29,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-ALIGNMENT = 16  # MicroArenaBufferAlignment(): of every buffer in the plan and of everything that a kernel asks for
-
 
 @dataclass(frozen=True, slots=True)
 class Machine:

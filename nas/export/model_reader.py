@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nas.cost.model_file import FileOp, FileTensor, ModelFile
 from nas.errors import InputError
 from nas.export.flatbuffer import OFFLINE_PLAN, load, operator_name
+from nas.model_file import FileOp, FileTensor, ModelFile
 
 OFFLINE_HEADER = 3  # version, subgraph, number of tensors; then one offset for each tensor
 # What following a damaged flatbuffer can end in: the binding checks nothing.

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from nas.budget import McuSpec, ProfileSpec, list_mcus, list_profiles
+from nas.cost.cost_report import CostReport
 from nas.cost.file_cost import report
 from nas.cost.flash import flash_bytes
 from nas.cost.lowering import lower
 from nas.cost.model import Cost
-from nas.cost.model_file import CostReport, ModelFile
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.export.model_reader import read_model
 from nas.export.slim import slim
 from nas.files import write_bytes
+from nas.model_file import ModelFile
 from nas.report.memory_plot import FORMATS, render_memory_plot
 from nas.space import Architecture, list_files, load_space
 from nas.space.lookup import find_architecture

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas.cost.model_file import CostReport, Placement
+from nas.cost.cost_report import CostReport
+from nas.plan.placement import Placement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.cost.cost_report import CostReport
 from nas.cost.file_cost import report
-from nas.cost.file_memory import persistent_bytes, plan
+from nas.cost.file_memory import persistent_bytes
 from nas.cost.lowering import lower
 from nas.cost.model import cost
-from nas.cost.model_file import CostReport, FileOp, FileTensor, ModelFile
-from nas.cost.sram import Buffer, activation_bytes, greedy_plan
+from nas.cost.sram import activation_bytes
 from nas.cost.tflm_sizes import CORE, KERNELS
 from nas.errors import InputError
 from nas.export.model_reader import read_model
 from nas.harness.tflm import ArenaReport, measure_arena
+from nas.model_file import FileOp, FileTensor, ModelFile
+from nas.plan.greedy import greedy_plan, tflm_placements
+from nas.plan.placement import Buffer
 from nas.space import Architecture, load_space
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -147,10 +150,10 @@ def test_a_tensor_of_unknown_type_is_told() -> None:
 
 def test_offsets_of_an_offline_plan_are_taken_as_given() -> None:
     model = read("offline_plan")
-    placements = {place.tensor: place for place in plan(model)}
+    placements = {place.tensor: place for place in tflm_placements(model)}
     assert [placements[tensor].offset for tensor in (0, 2, 3, 6)] == [32, 160, 64, 16]
     assert placements[1].offset == 256  # above tensor 2, with which it meets, though tensor 0 ends at 128
-    names = [place.name for place in plan(model) if place.tensor < 0]
+    names = [place.name for place in tflm_placements(model) if place.tensor < 0]
     assert names == 3 * ["scratch of MEAN"]
 
 

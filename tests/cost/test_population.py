@@ -13,7 +13,8 @@ from made_spaces import NASTY, every_row, make_space, stage
 from nas.cost.model import Cost, cost
 from nas.cost.planner import plan_many
 from nas.cost.population import CHUNK, Costs, population_costs
-from nas.cost.sram import Buffer, greedy_plan
+from nas.plan.greedy import greedy_plan
+from nas.plan.placement import Buffer
 from nas.space import SearchSpace, list_files, load_space
 from nas.space.many import choices_of
 

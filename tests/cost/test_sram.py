@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.cost.sram import Buffer, activation_buffers, greedy_plan
+from nas.cost.sram import activation_buffers
 from nas.export.flatbuffer import load
+from nas.plan.greedy import greedy_plan
+from nas.plan.placement import Buffer
 from nas.space import load_space
 
 # Head of the arena as the tflite-micro wheel reports it. The live bytes of vww_96_int8 peak at 55,296: its plan shows

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.cost.file_cost import report
-from nas.cost.model_file import FileTensor
 from nas.errors import InputError
 from nas.export.flatbuffer import load
 from nas.export.model_reader import read_model
+from nas.model_file import FileTensor
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 SVDF = (MODELS / "svdf.tflite").read_bytes()

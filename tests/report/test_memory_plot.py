@@ -6,7 +6,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from nas.cost.model_file import CostReport, LayerCost, Placement
+from nas.cost.cost_report import CostReport, LayerCost
+from nas.plan.placement import Placement
 from nas.report.memory_plot import FORMATS, MOST_TICKS, ORANGE, SKY_BLUE, memory_figure, render_memory_plot
 
 

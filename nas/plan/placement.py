@@ -1,0 +1,54 @@
+"""What is planned, where it is put, and for which kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+ALIGNMENT = 16  # MicroArenaBufferAlignment(): of every buffer in TFLM's plan
+
+Count = Any  # an integer, or an array of one per network
+
+
+class Kernels(StrEnum):
+    """Sets of kernels; the order in which they read and write decides what may overlap."""
+
+    REFERENCE = "reference"
+    """TFLM's own."""
+    CMSIS_NN = "cmsis-nn"
+    """TFLM with CMSIS-NN: plain C, DSP extension and MVE alike."""
+    NAS_C = "nas-c"
+    """Our own C back end."""
+
+
+class Buffer(NamedTuple):
+    """One activation tensor in the plan: size in bytes and the operators, first to last, during which it lives.
+
+    In a graph of many networks, size and last operator may be arrays; who lacks the tensor has a size of 0.
+    """
+
+    tensor: int
+    size_bytes: Count
+    first: int
+    last: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One buffer of the memory plan: activation or scratch, where it lies and while which operators it is alive."""
+
+    tensor: int
+    """Index of the tensor; -1 for a scratch buffer that a kernel asked for."""
+    name: str
+    offset: int
+    size_bytes: int
+    """Rounded up to TFLM's alignment."""
+    first: int
+    """Operators count from 1; 0 is the time before the first one, when the input is filled in."""
+    last: int
+
+
+def aligned(size: Count) -> Count:
+    """Bytes that a buffer takes in the plan."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
