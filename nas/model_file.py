@@ -106,6 +106,11 @@ def result(model: ModelFile, op: FileOp) -> FileTensor:
     return model.tensors[op.outputs[0]]
 
 
+def bytes_of(tensor: FileTensor) -> int:
+    """Bytes of one value."""
+    return BITS.get(tensor.dtype, 0) // 8
+
+
 def tensor_bytes(tensor: FileTensor) -> int:
     """Bytes of a tensor in the arena; 0 for one of a type that is not known here, such as a string."""
     return elements(tensor) * BITS.get(tensor.dtype, 0) // 8

@@ -50,5 +50,8 @@ def _weights(op: Op) -> list[FileTensor]:
 
 
 def _options(op: Op) -> Mapping[str, Any]:
-    """Strides by their schema fields, where the operator has a kernel."""
-    return {"strideH": op.stride[0], "strideW": op.stride[1]} if op.kind in WITH_KERNEL else {}
+    """Strides and the size of a pooling by their schema fields; padding is SAME by default."""
+    if op.kind not in WITH_KERNEL:
+        return {}
+    strides = {"strideH": op.stride[0], "strideW": op.stride[1]}
+    return strides if op.weight_shape else {**strides, "filterHeight": op.kernel[0], "filterWidth": op.kernel[1]}

@@ -63,13 +63,21 @@ def slim(model: bytes) -> bytes:
         InputError: not a TFLite model, or one with parts that this writer does not carry, such as data behind the end
             of the flatbuffer.
     """
-    tree = load(model)
+    small = write_slim(load(model), len(model))
+    return small if len(small) < len(model) else model
+
+
+def write_slim(tree: Any, size: int) -> bytes:
+    """Write an unpacked model (``nas.export.flatbuffer.load``) of a file of ``size`` bytes.
+
+    Raises:
+        InputError: as ``slim``.
+    """
     _require_whole(tree)
     try:
-        small = _Writer(tree, len(model)).write()
+        return _Writer(tree, size).write()
     except IndexError as error:  # a second subgraph with wrong references: load follows those of the first
-        raise InputError(f"damaged TFLite model of {len(model):,} bytes: {error}") from error
-    return small if len(small) < len(model) else model
+        raise InputError(f"damaged TFLite model of {size:,} bytes: {error}") from error
 
 
 def _require_whole(tree: Any) -> None:

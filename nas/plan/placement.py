@@ -22,6 +22,29 @@ class Kernels(StrEnum):
     """Our own C back end."""
 
 
+class PlanKind(StrEnum):
+    """What a plan may do, from least to most."""
+
+    GREEDY = "greedy"
+    """Nothing: TFLM plans."""
+    PACKED = "packed"
+    """Place buffers better than TFLM does; none overlap while they live."""
+    OVERLAP = "overlap"
+    """Also let an operator's output run into the dead part of its input."""
+
+
+class Planning(NamedTuple):
+    """How memory is planned. The default is safe on the reference kernels and on CMSIS-NN."""
+
+    kind: PlanKind = PlanKind.OVERLAP
+    kernels: tuple[Kernels, ...] = (Kernels.REFERENCE, Kernels.CMSIS_NN)
+
+    @property
+    def overlapping(self) -> tuple[Kernels, ...]:
+        """Kernel sets on which overlaps must be safe; none: nothing may overlap."""
+        return self.kernels if self.kind is PlanKind.OVERLAP else ()
+
+
 class Buffer(NamedTuple):
     """One activation tensor in the plan: size in bytes and the operators, first to last, during which it lives.
 
