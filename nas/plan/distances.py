@@ -29,16 +29,19 @@ reference kernels, as does every operator that CMSIS-NN does not have; other typ
 - DEPTHWISE_CONV_2D: by pixels, some channels at a time: as for reference. But MVE takes channels beyond 124 in blocks,
   each over the whole map (``arm_depthwise_conv_s8_opt``), and makes a convolution of one input channel: no overlap.
 - AVERAGE_POOL_2D: as for reference. MAX_POOL_2D (``arm_max_pool_s8``) writes while it still compares: as a convolution.
-- PAD (``arm_pad_s8``) copies a row, or a pixel, by ``memcpy``; so rows must not meet themselves on either set.
+- PAD (``arm_pad_s8``) copies rows by ``memcpy``: no overlap.
 
-``nas-c`` is our own C back end, whose kernels have to keep the order of the reference ones.
+All of these were run: ``benchmarks/cmsis_nn_order.py`` does so again for CMSIS-NN 4.0.0 on emulated cores.
+
+``nas-c`` is our own C back end. Its kernels may write a whole pixel before they have read that pixel's window, whatever
+slides; otherwise they have to keep the order of the reference ones.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,6 +50,7 @@ from nas.plan.frontier import Window, frontier
 from nas.plan.placement import Count, Kernels
 
 MVE_CHANNELS = 124  # CH_IN_BLOCK_MVE of arm_depthwise_conv_s8_opt.c
+TYPES = ("int8", "int16", "float32")
 POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
 IN_PLACE = (
     *("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"),
@@ -57,13 +61,14 @@ SAME = 0  # schema.fbs: Padding
 
 
 class Layer(NamedTuple):
-    """A window operator with what decides its order; channels and kernel may be arrays, one entry per network."""
+    """A window operator with what decides its order; channels may be arrays, one entry per network."""
 
     kind: str
     window: Window
     channels_in: Count
     channels_out: Count
-    grouped: bool = False
+    plain: bool = True
+    """A convolution without groups, a depthwise convolution with one output per channel."""
     width: int = 1
     """Bytes of an element, of input and output alike."""
 
@@ -79,16 +84,13 @@ Rule = Callable[[ModelFile, FileOp, Kernels], dict[int, int]]
 
 def layer_distance(layer: Layer, kernels: Collection[Kernels]) -> Count:
     """Safe distance in bytes of a convolution, depthwise convolution or pooling on every one of some kernel sets."""
-    found = [_LAYER_RULES[layer.kind](layer, one) for one in kernels]
-    return np.minimum(np.maximum.reduce(found), layer.out_bytes)
+    distance = _largest([_LAYER_RULES[layer.kind](layer, one) for one in kernels])
+    return _choose(distance < layer.out_bytes, distance, layer.out_bytes)
 
 
-def padding_distance(bytes_in: Count, bytes_out: Count, run_bytes: Count) -> Count:
-    """Safe distance of a padding whose longest run that is copied at once has ``run_bytes``.
-
-    How much of the padding comes first is not looked at: the worst is all of it.
-    """
-    return bytes_out - bytes_in + run_bytes
+def padding_distance(bytes_in: Count, bytes_out: Count, kernels: Collection[Kernels]) -> Count:
+    """Safe distance of a padding. How much of it comes first is not looked at: the worst is all of it."""
+    return bytes_out if Kernels.CMSIS_NN in kernels else bytes_out - bytes_in
 
 
 def safe_distances(model: ModelFile, op: FileOp, kernels: Collection[Kernels]) -> dict[int, int]:
@@ -100,7 +102,7 @@ def safe_distances(model: ModelFile, op: FileOp, kernels: Collection[Kernels]) -
 
 
 def _convolution(layer: Layer, kernels: Kernels) -> Count:
-    if kernels is Kernels.CMSIS_NN and (layer.grouped or _is_matrix_product(layer.window)):
+    if kernels is Kernels.CMSIS_NN and (not layer.plain or _is_matrix_product(layer.window)):
         return layer.out_bytes
     return _distance(layer, whole_pixels=True)
 
@@ -110,27 +112,35 @@ def _is_matrix_product(window: Window) -> bool:
 
 
 def _depthwise(layer: Layer, kernels: Kernels) -> Count:
-    multiplied = layer.channels_out is not layer.channels_in and layer.channels_out != layer.channels_in
-    distance = _distance(layer, whole_pixels=multiplied)
+    distance = _distance(layer, whole_pixels=not layer.plain or kernels is Kernels.NAS_C)
     if kernels is not Kernels.CMSIS_NN:
         return distance
-    if multiplied and layer.channels_in == 1:
-        return layer.out_bytes
-    return np.where(layer.channels_in > MVE_CHANNELS, layer.out_bytes, distance)
+    by_blocks = layer.channels_in > MVE_CHANNELS if layer.plain else False
+    return _choose(by_blocks | (layer.channels_in == 1), layer.out_bytes, distance)
 
 
 def _average_pool(layer: Layer, kernels: Kernels) -> Count:
-    return _distance(layer, whole_pixels=False)
+    return _distance(layer, whole_pixels=kernels is Kernels.NAS_C)
 
 
 def _max_pool(layer: Layer, kernels: Kernels) -> Count:
-    return _distance(layer, whole_pixels=kernels is Kernels.CMSIS_NN)
+    return _distance(layer, whole_pixels=kernels is not Kernels.REFERENCE)
 
 
 def _distance(layer: Layer, *, whole_pixels: bool) -> Count:
     points = frontier(layer.window, whole_pixels=whole_pixels)
     ahead = [written * layer.channels_out - needed * layer.channels_in for written, needed in points]
-    return layer.width * np.maximum.reduce(ahead)
+    return layer.width * _largest(ahead)
+
+
+def _largest(values: Sequence[Count]) -> Count:
+    return max(values) if all(isinstance(value, int) for value in values) else np.maximum.reduce(values)
+
+
+def _choose(condition: Any, one: Count, other: Count) -> Count:
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, one, other)
+    return one if condition else other
 
 
 _LAYER_RULES: Mapping[str, Callable[[Layer, Kernels], Count]] = {
@@ -142,16 +152,16 @@ _LAYER_RULES: Mapping[str, Callable[[Layer, Kernels], Count]] = {
 
 
 def _window(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
-    """Convolutions and poolings of one batch; with other types, CMSIS-NN has other kernels."""
+    """Convolutions and poolings of one batch."""
     x, y = operand(model, op, 0), result(model, op)
-    types = {x.dtype, y.dtype, *(operand(model, op, 1).dtype for _ in op.inputs[1:2])}
-    if x.shape[:1] != (1,) or len(x.shape) != 4 or len(y.shape) != 4 or x.dtype != y.dtype:
+    if len(x.shape) != 4 or len(y.shape) != 4 or x.shape[0] != 1 or x.dtype != y.dtype or x.dtype not in TYPES:
         return {}
-    if kernels is Kernels.CMSIS_NN and types == {"float32"}:
+    if kernels is Kernels.CMSIS_NN and x.dtype == "float32":
         kernels = Kernels.REFERENCE
-    if kernels is Kernels.CMSIS_NN and types != {"int8"}:
+    weights = [operand(model, op, 1).dtype for _ in op.inputs[1:2]]
+    if kernels is Kernels.CMSIS_NN and (x.dtype != "int8" or "int4" in weights):
         return {}
-    return {op.inputs[0]: int(layer_distance(_layer(model, op), (kernels,)))}
+    return {op.inputs[0]: layer_distance(_layer(model, op), (kernels,))}
 
 
 def _layer(model: ModelFile, op: FileOp) -> Layer:
@@ -168,14 +178,17 @@ def _layer(model: ModelFile, op: FileOp) -> Layer:
         dilation=(options.get("dilationHFactor") or 1, options.get("dilationWFactor") or 1),
         padded=options.get("padding", SAME) == SAME,
     )
-    grouped = op.kind == "CONV_2D" and weights[3] != channels_in
-    return Layer(op.kind, window, channels_in, channels_out, grouped, bytes_of(y))
+    plain = op.kind in POOLS or (weights[3] if op.kind == "CONV_2D" else channels_out) == channels_in
+    return Layer(op.kind, window, channels_in, channels_out, plain, bytes_of(y))
 
 
 def _elementwise(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
     """In place on every operand that is not broadcast; where elements grow, the output must not run ahead."""
     y = result(model, op)
     operands = {tensor: model.tensors[tensor] for tensor in op.inputs if tensor >= 0}
+    types = {tensor.dtype for tensor in (y, *operands.values())}
+    if not types <= {*TYPES, "uint8", "int32"} or (kernels is Kernels.CMSIS_NN and "int16" in types):
+        return {}
     growth = {tensor: max(bytes_of(y) - bytes_of(x), 0) for tensor, x in operands.items() if x.shape == y.shape}
     return {tensor: more * elements(y) for tensor, more in growth.items()}
 
@@ -186,18 +199,18 @@ def _copy(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
 
 
 def _pad(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
-    """Rows are contiguous up to and with the last axis that is padded."""
     x, y = operand(model, op, 0), result(model, op)
-    if len(x.shape) != len(y.shape) or x.dtype != y.dtype:
+    if len(x.shape) != len(y.shape) or x.dtype != y.dtype or x.dtype not in TYPES:
         return {}
-    padded = [axis for axis in range(len(x.shape)) if x.shape[axis] != y.shape[axis]]
-    run_bytes = math.prod(x.shape[padded[-1] if padded else 0 :]) * bytes_of(x)
-    return {op.inputs[0]: padding_distance(tensor_bytes(x), tensor_bytes(y), run_bytes)}
+    own = () if x.dtype != "int8" and kernels is Kernels.CMSIS_NN else (kernels,)
+    return {op.inputs[0]: padding_distance(tensor_bytes(x), tensor_bytes(y), own)}
 
 
 def _concatenation(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
     """One block of each operand after the other, as often as the axes before the joined one ask for."""
     y = result(model, op)
+    if min(op.inputs) < 0 or y.dtype not in TYPES:
+        return {}
     axis = op.options["axis"] % len(y.shape)
     repeats = math.prod(y.shape[:axis])
     whole, end = tensor_bytes(y) // repeats, 0

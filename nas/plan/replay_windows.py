@@ -121,7 +121,7 @@ def _cmsis_conv(g: Geometry) -> Iterator[tuple[str, Order]]:
         return
     for path in (SCALAR, DSP):
         yield path, _columns(g, 2, slab, image)  # arm_convolve_s8.c
-    if is_plain and g.in_h == g.filter_h == 1 and g.out_w % 4 == 0:
+    if g.in_h == g.filter_h == g.dilation_w == g.groups == 1 and g.out_w % 4 == 0:
         yield MVE, _fours(g, g.out_w, edges_as_rest=True)  # arm_convolve_1_x_n_s8.c
     else:
         yield MVE, _columns(g, 4, slab, image)
