@@ -20,6 +20,9 @@ OPERATOR_CODE = 20  # per kind of operator in the file, without its layout
 
 PADDINGS = 24 + 4 * 2 + 60  # int32 [4, 2] of a PAD, not quantised; operators that pad by as many channels share it
 
+PLAN_HEADER = 12  # of the data: version, subgraph, number of tensors
+PLAN = 76  # name (28), metadata (28), buffer (12), and 8 in the table of the model
+
 OPTIONS = {  # (options of one operator, layout of the options, which is in the file once)
     OpKind.CONV_2D: (32, 20),
     OpKind.DEPTHWISE_CONV_2D: (32, 20),
@@ -31,11 +34,29 @@ OPTIONS = {  # (options of one operator, layout of the options, which is in the 
 }
 
 
-def flash_bytes(graph: Graph) -> Count:
-    """Size of the exported file in bytes."""
+def flash_bytes(graph: Graph, plan_in_file: Count = False) -> Count:
+    """Size of the exported file in bytes.
+
+    Args:
+        graph: the network.
+        plan_in_file: whether an offline memory plan stands in it (``nas.cost.sram.head``).
+    """
     shared = sum_over_distinct(channel_counts(graph), zero_points)
     paddings = sum_over_distinct(padded_channels(graph), lambda n: PADDINGS + 0 * n)
-    return up(unshared_bytes(graph) + shared + paddings, DATA_ALIGNMENT)
+    plan = plan_in_file * plan_bytes(graph)
+    return up(unshared_bytes(graph) + shared + paddings + plan, DATA_ALIGNMENT)
+
+
+def plan_bytes(graph: Graph) -> Count:
+    """Bytes of an offline memory plan: one offset for each tensor, and its name in the metadata."""
+    return PLAN + up(4 + PLAN_HEADER + 4 * file_tensors(graph), DATA_ALIGNMENT)
+
+
+def file_tensors(graph: Graph) -> Count:
+    """How many tensors the file has: activations, weights and biases, paddings."""
+    nodes = sum(op.present for op in graph.ops)
+    constants = sum(2 * op.present for op in graph.ops if op.weight_shape)
+    return 1 + nodes + constants + sum_over_distinct(padded_channels(graph), lambda n: n > 0)
 
 
 def unshared_bytes(graph: Graph) -> Count:

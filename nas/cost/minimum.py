@@ -1,7 +1,8 @@
 """The least that a space can cost, proved by bounding: no sampling, and a second at most.
 
 A lower bound of every cost rises with every width and kernel: the exact cost without PAD operators, with all vectors
-of zero points but the longest left out, and with as many activation bytes as are alive at once in place of the plan.
+of zero points but the longest left out, and with as many activation bytes as are alive at once, less what may overlap,
+in place of the plan.
 So whatever lies above a point whose bound is too high need not be looked at. Starting from the narrowest network of
 each depth, few points are left; their exact costs decide. (Exact costs do not rise everywhere: a wider map may save a
 PAD, or let the greedy planner leave a smaller gap. Where one channel is an option, the bound is lowered by what two may
@@ -19,8 +20,10 @@ import numpy as np
 
 from nas.cost import flash, sram
 from nas.cost.arithmetic import up
+from nas.cost.dense import dense_buffers, dense_overlaps
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
+from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.graph import Graph, GraphBuilder
 from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
@@ -42,13 +45,16 @@ class Minimum:
     proved: bool
 
 
-def minimum(space: SearchSpace, name: str, limits: Mapping[str, int] | None = None) -> Minimum | None:
+def minimum(
+    space: SearchSpace, name: str, limits: Mapping[str, int] | None = None, planning: Planning = DEFAULT_PLANNING
+) -> Minimum | None:
     """The exact minimum of one cost over a space, or over those of its networks that keep within limits.
 
     Args:
         space: where to look.
         name: ``flash_bytes``, ``sram_bytes`` or ``ops``.
         limits: cost name -> most that it may be.
+        planning: how memory is planned.
 
     Returns:
         ``None`` where no network within the limits was found.
@@ -59,9 +65,9 @@ def minimum(space: SearchSpace, name: str, limits: Mapping[str, int] | None = No
     def worth(bounds: Bounds) -> Any:
         return _possible(bounds, limits if not found else {**limits, name: found[-1][0] - 1})
 
-    climb = _Climb(space, worth)
+    climb = _Climb(space, worth, planning)
     for point in climb:
-        costs = cost(point.graph)
+        costs = cost(point.graph, planning)
         if _within(costs, limits) and (not found or getattr(costs, name) < found[-1][0]):
             found.append((getattr(costs, name), point, costs))
     if not found:
@@ -70,10 +76,12 @@ def minimum(space: SearchSpace, name: str, limits: Mapping[str, int] | None = No
     return Minimum(point, costs, value if climb.finished else min(value, climb.lowest(name)), climb.finished)
 
 
-def find_within(space: SearchSpace, limits: Mapping[str, int]) -> tuple[Architecture | None, bool]:
+def find_within(
+    space: SearchSpace, limits: Mapping[str, int], planning: Planning = DEFAULT_PLANNING
+) -> tuple[Architecture | None, bool]:
     """A network within joint limits, or ``None``; and whether that is proved."""
-    climb = _Climb(space, lambda bounds: _possible(bounds, limits))
-    found = next((point for point in climb if _within(cost(point.graph), limits)), None)
+    climb = _Climb(space, lambda bounds: _possible(bounds, limits), planning)
+    found = next((point for point in climb if _within(cost(point.graph, planning), limits)), None)
     return found, found is not None or climb.finished
 
 
@@ -88,8 +96,8 @@ def _within(costs: Cost, limits: Mapping[str, int]) -> bool:
 class _Climb:
     """Iterates over the points whose lower bounds are ``worth`` it, from the narrowest of each depth upwards."""
 
-    def __init__(self, space: SearchSpace, worth: Callable[[Bounds], Any]) -> None:
-        self.space, self.worth = space, worth
+    def __init__(self, space: SearchSpace, worth: Callable[[Bounds], Any], planning: Planning) -> None:
+        self.space, self.worth, self.planning = space, worth, planning
         self.complete = self.finished = False
         self.bounds: Bounds = {}
 
@@ -99,7 +107,7 @@ class _Climb:
         seen = 0
         while len(points):
             seen += len(points)
-            self.bounds = lower_bounds(self.space, points)
+            self.bounds = lower_bounds(self.space, points, self.planning)
             for i in np.argsort(sum(self.bounds.values()), kind="stable"):
                 if np.all(self.worth({name: bound[i] for name, bound in self.bounds.items()})):
                     yield self.space.architecture(choices_of(self.space, points[i]))
@@ -155,7 +163,7 @@ class _Unpadded(GraphBuilder):
         return x
 
 
-def lower_bounds(space: SearchSpace, options: IntArray) -> Bounds:
+def lower_bounds(space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING) -> Bounds:
     """Lower bounds of the costs of points and of all that is wider: cost name -> (networks,)."""
     graph = graph_of_many(space, options, _Unpadded)
     longest = np.max(np.broadcast_arrays(*flash.channel_counts(graph)), axis=0)
@@ -166,16 +174,28 @@ def lower_bounds(space: SearchSpace, options: IntArray) -> Bounds:
         size = size - kind - 2 * flash.ZERO_POINT * len(graph.ops)
     bounds = {
         "flash_bytes": up(size, flash.DATA_ALIGNMENT),
-        "sram_bytes": live_bytes(graph) + sram.persistent_bytes(graph),
+        "sram_bytes": least_bytes(graph, len(options), planning) + sram.persistent_bytes(graph),
         "ops": ops(graph),
     }
     return {name: np.broadcast_to(bound, len(options)) for name, bound in bounds.items()}
 
 
-def live_bytes(graph: Graph) -> Any:
-    """Most bytes of activations that are alive at once: no plan can be smaller."""
-    live: list[Any] = [0] * (len(graph.ops) + 1)
-    for buffer in sram.activation_buffers(graph):
-        for scope in range(buffer.first, int(np.max(buffer.last)) + 1):
-            live[scope] = live[scope] + buffer.size_bytes * (buffer.last >= scope)
-    return np.max(np.broadcast_arrays(*live), axis=0)
+def least_bytes(graph: Graph, networks: int, planning: Planning) -> IntArray:
+    """Most bytes that are alive at once, less what outputs may share with inputs: no plan can be smaller.
+
+    Without rounding to TFLM's alignment, so that it rises with every width.
+    """
+    _, first, last = dense_buffers(graph, networks)
+    reads, distances = dense_overlaps(graph, networks, planning)
+    sizes = np.stack([np.broadcast_to(size, networks) for size in map(graph.tensor_bytes, range(len(first)))], axis=1)
+    present = np.stack([np.broadcast_to(op.present, networks) for op in graph.ops], axis=1)
+    sizes[:, 1:] *= present
+    read_bytes = np.take_along_axis(sizes[:, np.newaxis], reads, axis=2)
+    dies = (reads >= 0) & (np.take_along_axis(last[:, np.newaxis], reads, axis=2) == first[:, np.newaxis])
+    both = np.clip(np.minimum(read_bytes, sizes[..., np.newaxis] - distances), 0, None)
+    shared = np.minimum((dies * both).sum(axis=2), sizes)
+    most = np.zeros(networks, np.int64)
+    for scope in range(len(graph.ops) + 1):
+        alive = np.where((first <= scope) & (scope <= last), sizes, 0).sum(axis=1) - shared[:, scope]
+        most = np.maximum(most, alive)
+    return most

@@ -9,19 +9,19 @@ import numpy as np
 
 from nas.plan.distances import Layer, layer_distance, padding_distance
 from nas.plan.frontier import Window
-from nas.plan.placement import Count, Kernels, aligned
+from nas.plan.placement import Count, Kernels
 from nas.space.graph import Graph, Op, OpKind
 
 Distances = dict[int, Count]
 
 
 def safe_distances(graph: Graph, op: Op, kernels: Collection[Kernels]) -> Distances:
-    """Input tensor -> how many bytes below it the output may start, a multiple of TFLM's alignment.
+    """Input tensor -> how many bytes below it the output may start.
 
     Inputs that are left out: no overlap. Nor is there any where the distance is the size of the output.
     """
     rule = _RULES.get(op.kind) if kernels else None
-    return {} if rule is None else {tensor: aligned(each) for tensor, each in rule(graph, op, kernels).items()}
+    return {} if rule is None else rule(graph, op, kernels)
 
 
 def sources(graph: Graph) -> list[Count]:
@@ -57,8 +57,10 @@ def _in_place(graph: Graph, op: Op, kernels: Collection[Kernels]) -> Distances:
 
 
 def _pad(graph: Graph, op: Op, kernels: Collection[Kernels]) -> Distances:
+    """Channels are added, so that pixels are copied."""
     tensor = op.inputs[0]
-    return {tensor: padding_distance(graph.tensor_bytes(tensor), graph.tensor_bytes(op.output), kernels)}
+    sizes = graph.tensor_bytes(tensor), graph.tensor_bytes(op.output)
+    return {tensor: padding_distance(*sizes, graph.shapes[tensor][-1], kernels)}
 
 
 _RULES: Mapping[OpKind, Callable[[Graph, Op, Collection[Kernels]], Distances]] = {

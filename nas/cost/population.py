@@ -2,7 +2,7 @@
 
 A graph whose channels are arrays stands for all of them, blocks that only some have included; the cost functions of
 one network then give the costs of all, as they are. Only the memory plan has a second, compiled form
-(``nas.cost.planner``).
+(``nas.plan.many_greedy`` and ``many_overlap``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from nas.cost import flash, sram
+from nas.cost.dense import dense_buffers, dense_overlaps
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
-from nas.cost.planner import plan_many
+from nas.plan.many_greedy import plan_many
+from nas.plan.many_overlap import solve_many
+from nas.plan.placement import DEFAULT_PLANNING, PlanKind, Planning, aligned
 from nas.space import SearchSpace
 from nas.space.graph import Graph
 from nas.space.many import IntArray, choices_of, graph_of_many, has_one_channel
@@ -35,34 +38,37 @@ class Costs:
         return Cost(int(self.flash_bytes[network]), int(self.sram_bytes[network]), int(self.ops[network]))
 
 
-def population_costs(space: SearchSpace, options: IntArray) -> Costs:
+def population_costs(space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING) -> Costs:
     """Costs of many points of a space, each equal to ``cost`` of the point's graph.
 
     Args:
         space: their space.
         options: (networks, decisions), the index of the option taken for every one of ``space.decisions``; those of
             blocks that a network does not have are not looked at.
+        planning: how memory is planned.
     """
     options = np.asarray(options)
     found = np.zeros((3, len(options)), np.int64)
     alone = has_one_channel(space, options)
     for row in np.flatnonzero(alone):
-        found[:, row] = astuple(cost(space.architecture(choices_of(space, options[row])).graph))
+        found[:, row] = astuple(cost(space.architecture(choices_of(space, options[row])).graph, planning))
     rows = np.flatnonzero(~alone)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         graph = graph_of_many(space, options[chunk])
-        for costs, values in zip(found, (flash.flash_bytes(graph), _arena(graph, len(chunk)), ops(graph)), strict=True):
-            costs[chunk] = values
+        planned = _head(graph, len(chunk), planning)
+        found[0, chunk] = flash.flash_bytes(graph, planned.in_file)
+        found[1, chunk] = planned.size_bytes + sram.persistent_bytes(graph)
+        found[2, chunk] = ops(graph)
     return Costs(*found)
 
 
-def _arena(graph: Graph, networks: int) -> IntArray:
-    buffers = sram.activation_buffers(graph)
-    sizes = np.empty((networks, len(buffers)), np.int64)
-    last = np.empty_like(sizes)
-    for buffer in buffers:
-        sizes[:, buffer.tensor], last[:, buffer.tensor] = buffer.size_bytes, buffer.last
-    first = np.array([buffer.first for buffer in buffers])
-    arena: IntArray = plan_many(sizes, first, last) + sram.persistent_bytes(graph)
-    return arena
+def _head(graph: Graph, networks: int, planning: Planning) -> sram.Head:
+    """``sram.head`` of each network."""
+    buffers = dense_buffers(graph, networks)
+    greedy = plan_many(*buffers)
+    if planning.kind is PlanKind.GREEDY:
+        return sram.Head(greedy, np.zeros(networks, bool))
+    reads, distances = dense_overlaps(graph, networks, planning)
+    planned = solve_many(*buffers, reads, aligned(distances), greedy)
+    return sram.Head(planned, planned < greedy)

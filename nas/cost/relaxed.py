@@ -27,6 +27,7 @@ from torch import Tensor
 
 from nas.cost.population import population_costs
 from nas.errors import InputError
+from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space import Decision, SearchSpace
 from nas.space.many import IntArray
 
@@ -34,12 +35,15 @@ SHIFT = (3 - math.sqrt(3)) / 6
 TOLERANCE = 1e-3  # of the sum of the probabilities of one decision
 
 
-def relaxed_costs(space: SearchSpace, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def relaxed_costs(
+    space: SearchSpace, probabilities: Mapping[str, Tensor], planning: Planning = DEFAULT_PLANNING
+) -> dict[str, Tensor]:
     """Relaxed ``flash_bytes``, ``sram_bytes`` and ``ops``, each a scalar tensor of float64.
 
     Args:
         space: the space.
         probabilities: name of each of ``space.decisions`` -> (options,), at least 0 and of sum 1.
+        planning: how memory is planned.
 
     Raises:
         InputError: a decision is missing, or its entry is no distribution over its options.
@@ -58,7 +62,7 @@ def relaxed_costs(space: SearchSpace, probabilities: Mapping[str, Tensor]) -> di
     positions, order = torch.sort(torch.cat(edges), stable=True)
     bounds = torch.cat([positions.new_zeros(1), positions, positions.new_ones(1)])
     options = _options(np.concatenate(owners)[order.cpu().numpy()], np.array(starts, np.int64), space.decisions)
-    costs = population_costs(space, options)
+    costs = population_costs(space, options, planning)
     lengths = bounds.diff()
     return {
         name: lengths @ torch.as_tensor(getattr(costs, name), dtype=lengths.dtype, device=lengths.device)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from nas.cost.arithmetic import Count, sum_over_distinct, up
-from nas.cost.flash import padded_channels
+from nas.cost.arithmetic import Count, up
+from nas.cost.flash import file_tensors
+from nas.cost.overlap import safe_distances
 from nas.cost.tflm_sizes import HOST, KERNELS, Machine
 from nas.plan.greedy import greedy_plan
-from nas.plan.placement import ALIGNMENT, Buffer, aligned
+from nas.plan.placement import ALIGNMENT, DEFAULT_PLANNING, Buffer, PlanKind, Planning, aligned
+from nas.plan.problem import Item, Problem, problem_of
+from nas.plan.solver import solve
 from nas.space.graph import Graph, Op
 
 
@@ -29,11 +34,39 @@ def activation_buffers(graph: Graph) -> list[Buffer]:
     return [Buffer(i, size * there, i, last[i]) for i, (size, there) in enumerate(zip(sizes, present, strict=True))]
 
 
-def activation_bytes(graph: Graph) -> int:
-    """Bytes of the planned activations: what TFLM reports as the head of its arena."""
+class Head(NamedTuple):
+    """What TFLM reports as the head of its arena."""
+
+    size_bytes: Count
+    in_file: Count
+    """Whether a plan stands in the file: only where it saves bytes."""
+
+
+def head(graph: Graph, planning: Planning = DEFAULT_PLANNING) -> Head:
+    """Activations as they are planned."""
     buffers = activation_buffers(graph)
-    plan = greedy_plan(buffers)
+    greedy = height(buffers, greedy_plan(buffers))
+    if planning.kind is PlanKind.GREEDY:
+        return Head(greedy, False)
+    planned = solve(problem(graph, buffers, planning), greedy).height
+    return Head(planned, planned < greedy)
+
+
+def height(buffers: list[Buffer], plan: Mapping[int, int]) -> int:
+    """Bytes that a plan needs."""
     return max(plan[buffer.tensor] + int(buffer.size_bytes) for buffer in buffers)
+
+
+def problem(graph: Graph, buffers: list[Buffer], planning: Planning) -> Problem:
+    """What the planner solves: items are tensors."""
+    items = [Item((tensor,), size, first, last) for tensor, size, first, last in buffers]
+    overlaps = {}
+    for scope, op in enumerate(graph.ops, 1):
+        if planning.overlapping and any(items[tensor].last == scope for tensor in op.inputs):
+            for tensor, distance in safe_distances(graph, op, planning.overlapping).items():
+                if items[tensor].last == scope and aligned(distance) < items[op.output].size_bytes:
+                    overlaps[op.output, tensor] = aligned(distance)
+    return problem_of(items, overlaps)
 
 
 def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
@@ -43,7 +76,7 @@ def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
     ``nas.cost.tflm_sizes``. Widths cost SRAM even where activations do not grow: 8 bytes for each output channel of a
     convolution.
     """
-    nodes = constants = kept = 0
+    nodes = kept = 0
     used: Count = 0
     for op in graph.ops:
         kernel = KERNELS[op.kind]
@@ -54,9 +87,7 @@ def persistent_bytes(graph: Graph, machine: Machine = HOST) -> Count:
             buffers = buffers + 2 * up(4 * op.bias_count, ALIGNMENT)
         kept = kept + op.present * buffers
         nodes = nodes + op.present
-        constants = constants + 2 * op.present if op.weight_shape else constants
-    tensors = 1 + nodes + constants + sum_over_distinct(padded_channels(graph), lambda n: n > 0)
-    used = used + machine.interpreter + machine.tensor * tensors + machine.node * nodes
+    used = used + machine.interpreter + machine.tensor * file_tensors(graph) + machine.node * nodes
     # The first state aligns what came before; from there on, aligned sizes add up.
     state = KERNELS[graph.ops[0].kind].state_on(machine)
     used = up(used + state, ALIGNMENT) - up(state, ALIGNMENT) + kept
@@ -73,6 +104,6 @@ def _allocated(op: Op, used: Count, size: Count, alignment: int) -> Count:
     return after if op.present is True else np.where(op.present, after, used)
 
 
-def arena_bytes(graph: Graph) -> int:
+def arena_bytes(graph: Graph, planning: Planning = DEFAULT_PLANNING) -> int:
     """Bytes of the whole arena."""
-    return activation_bytes(graph) + int(persistent_bytes(graph))
+    return int(head(graph, planning).size_bytes + persistent_bytes(graph))

@@ -29,9 +29,9 @@ reference kernels, as does every operator that CMSIS-NN does not have; other typ
 - DEPTHWISE_CONV_2D: by pixels, some channels at a time: as for reference. But MVE takes channels beyond 124 in blocks,
   each over the whole map (``arm_depthwise_conv_s8_opt``), and makes a convolution of one input channel: no overlap.
 - AVERAGE_POOL_2D: as for reference. MAX_POOL_2D (``arm_max_pool_s8``) writes while it still compares: as a convolution.
-- PAD (``arm_pad_s8``) copies rows by ``memcpy``: no overlap.
+- PAD (``arm_pad_s8``) copies rows by ``memcpy``, or pixels where channels are added; none may meet itself.
 
-All of these were run: ``benchmarks/cmsis_nn_order.py`` does so again for CMSIS-NN 4.0.0 on emulated cores.
+Convolutions and poolings were run: ``benchmarks/cmsis_nn_order.py`` does so with CMSIS-NN 4.0.0 on emulated cores.
 
 ``nas-c`` is our own C back end. Its kernels may write a whole pixel before they have read that pixel's window, whatever
 slides; otherwise they have to keep the order of the reference ones.
@@ -40,7 +40,7 @@ slides; otherwise they have to keep the order of the reference ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,13 +84,41 @@ Rule = Callable[[ModelFile, FileOp, Kernels], dict[int, int]]
 
 def layer_distance(layer: Layer, kernels: Collection[Kernels]) -> Count:
     """Safe distance in bytes of a convolution, depthwise convolution or pooling on every one of some kernel sets."""
-    distance = _largest([_LAYER_RULES[layer.kind](layer, one) for one in kernels])
-    return _choose(distance < layer.out_bytes, distance, layer.out_bytes)
+    no_overlap: Any = Kernels.CMSIS_NN in kernels and _breaks_order(layer)
+    if no_overlap is True:
+        return layer.out_bytes
+    points = frontier(layer.window, whole_pixels=any(_writes_whole_pixels(layer, one) for one in kernels))
+    c_in, c_out = layer.channels_in, layer.channels_out
+    ahead = [layer.width * (written * c_out - needed * c_in) for written, needed in points]
+    if isinstance(c_in, int) and isinstance(c_out, int):
+        return min(max(ahead), layer.out_bytes)
+    return np.where(no_overlap, layer.out_bytes, np.minimum(np.maximum.reduce(ahead), layer.out_bytes))
 
 
-def padding_distance(bytes_in: Count, bytes_out: Count, kernels: Collection[Kernels]) -> Count:
-    """Safe distance of a padding. How much of it comes first is not looked at: the worst is all of it."""
-    return bytes_out if Kernels.CMSIS_NN in kernels else bytes_out - bytes_in
+def _writes_whole_pixels(layer: Layer, kernels: Kernels) -> bool:
+    """Whether a whole output pixel may be written while its own window is still being read."""
+    if layer.kind == "MAX_POOL_2D":
+        return kernels is not Kernels.REFERENCE
+    return kernels is Kernels.NAS_C or layer.kind == "CONV_2D" or not layer.plain
+
+
+def _breaks_order(layer: Layer) -> Any:
+    """Whether CMSIS-NN does not go pixel by pixel, on one core at least."""
+    window = layer.window
+    if layer.kind == "CONV_2D":
+        one_row = window.input[0] == 1 and window.kernel[0] == 1
+        return one_row or window.kernel == (1, 1) or not layer.plain
+    if layer.kind == "DEPTHWISE_CONV_2D":
+        return (layer.channels_in == 1) | (layer.plain & (layer.channels_in > MVE_CHANNELS))
+    return False
+
+
+def padding_distance(bytes_in: Count, bytes_out: Count, run_bytes: Count, kernels: Collection[Kernels]) -> Count:
+    """Safe distance of a padding whose input CMSIS-NN copies in runs of ``run_bytes``.
+
+    How much of the padding comes first is not looked at: the worst is all of it.
+    """
+    return bytes_out - bytes_in + (Kernels.CMSIS_NN in kernels) * run_bytes
 
 
 def safe_distances(model: ModelFile, op: FileOp, kernels: Collection[Kernels]) -> dict[int, int]:
@@ -99,56 +127,6 @@ def safe_distances(model: ModelFile, op: FileOp, kernels: Collection[Kernels]) -
         return {}
     found = [_RULES[op.kind](model, op, one) for one in kernels]
     return {tensor: max(one[tensor] for one in found) for tensor in set.intersection(*map(set, found))}
-
-
-def _convolution(layer: Layer, kernels: Kernels) -> Count:
-    if kernels is Kernels.CMSIS_NN and (not layer.plain or _is_matrix_product(layer.window)):
-        return layer.out_bytes
-    return _distance(layer, whole_pixels=True)
-
-
-def _is_matrix_product(window: Window) -> bool:
-    return window.kernel == (1, 1) or (window.input[0] == 1 and window.kernel[0] == 1)
-
-
-def _depthwise(layer: Layer, kernels: Kernels) -> Count:
-    distance = _distance(layer, whole_pixels=not layer.plain or kernels is Kernels.NAS_C)
-    if kernels is not Kernels.CMSIS_NN:
-        return distance
-    by_blocks = layer.channels_in > MVE_CHANNELS if layer.plain else False
-    return _choose(by_blocks | (layer.channels_in == 1), layer.out_bytes, distance)
-
-
-def _average_pool(layer: Layer, kernels: Kernels) -> Count:
-    return _distance(layer, whole_pixels=kernels is Kernels.NAS_C)
-
-
-def _max_pool(layer: Layer, kernels: Kernels) -> Count:
-    return _distance(layer, whole_pixels=kernels is not Kernels.REFERENCE)
-
-
-def _distance(layer: Layer, *, whole_pixels: bool) -> Count:
-    points = frontier(layer.window, whole_pixels=whole_pixels)
-    ahead = [written * layer.channels_out - needed * layer.channels_in for written, needed in points]
-    return layer.width * _largest(ahead)
-
-
-def _largest(values: Sequence[Count]) -> Count:
-    return max(values) if all(isinstance(value, int) for value in values) else np.maximum.reduce(values)
-
-
-def _choose(condition: Any, one: Count, other: Count) -> Count:
-    if isinstance(condition, np.ndarray):
-        return np.where(condition, one, other)
-    return one if condition else other
-
-
-_LAYER_RULES: Mapping[str, Callable[[Layer, Kernels], Count]] = {
-    "CONV_2D": _convolution,
-    "DEPTHWISE_CONV_2D": _depthwise,
-    "AVERAGE_POOL_2D": _average_pool,
-    "MAX_POOL_2D": _max_pool,
-}
 
 
 def _window(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
@@ -202,8 +180,11 @@ def _pad(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
     x, y = operand(model, op, 0), result(model, op)
     if len(x.shape) != len(y.shape) or x.dtype != y.dtype or x.dtype not in TYPES:
         return {}
-    own = () if x.dtype != "int8" and kernels is Kernels.CMSIS_NN else (kernels,)
-    return {op.inputs[0]: padding_distance(tensor_bytes(x), tensor_bytes(y), own)}
+    own = (kernels,) if x.dtype == "int8" else ()
+    if own and kernels is Kernels.CMSIS_NN and not 0 < len(x.shape) <= 4:
+        return {}
+    run_bytes = math.prod(x.shape[-2 if x.shape[-1:] == y.shape[-1:] else -1 :])
+    return {op.inputs[0]: padding_distance(tensor_bytes(x), tensor_bytes(y), run_bytes, own)}
 
 
 def _concatenation(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
@@ -223,7 +204,7 @@ def _concatenation(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, 
 
 
 _RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(_LAYER_RULES, _window),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", *POOLS), _window),
     **dict.fromkeys(IN_PLACE, _elementwise),
     "EXPAND_DIMS": _copy,
     "PAD": _pad,

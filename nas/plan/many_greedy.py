@@ -1,4 +1,4 @@
-"""The greedy planner of ``nas.cost.sram`` for many networks, compiled: some hundred thousand plans a second on a core.
+"""The planner of ``nas.plan.greedy`` for many networks, compiled: some hundred thousand plans a second on a core.
 
 Numba compiles it at the first call (seconds, once per machine). NumPy alone reached a tenth of this where depths
 differ: sorting and first-fit run over few buffers at a time, in another order for every network. Importing Numba takes

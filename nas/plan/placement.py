@@ -45,6 +45,9 @@ class Planning(NamedTuple):
         return self.kernels if self.kind is PlanKind.OVERLAP else ()
 
 
+DEFAULT_PLANNING = Planning()
+
+
 class Buffer(NamedTuple):
     """One activation tensor in the plan: size in bytes and the operators, first to last, during which it lives.
 

@@ -9,7 +9,7 @@ from nas.model_file import ModelFile
 from nas.plan.buffers import DECIDED_BY_TFLM
 from nas.plan.greedy import planned_bytes, tflm_placements
 from nas.plan.order import best_order
-from nas.plan.placement import Placement, PlanKind, Planning
+from nas.plan.placement import DEFAULT_PLANNING, Placement, PlanKind, Planning
 from nas.plan.polish import polish
 from nas.plan.problem import Problem, make_problem
 from nas.plan.solver import solve
@@ -41,7 +41,7 @@ class Plan:
         return replace(_in_order(model, self.order), offline_offsets=self.offsets)
 
 
-def plan_model(model: ModelFile, planning: Planning | None = None) -> Plan:
+def plan_model(model: ModelFile, planning: Planning = DEFAULT_PLANNING) -> Plan:
     """The best plan that is found; never above that of TFLM's greedy planner, nor above one of a weaker kind.
 
     Args:
@@ -51,7 +51,6 @@ def plan_model(model: ModelFile, planning: Planning | None = None) -> Plan:
     Raises:
         InputError: several subgraphs, for which TFLM has no offline plans; or a damaged operator.
     """
-    planning = planning or Planning()
     if model.subgraphs > 1:
         raise InputError(f"the model has {model.subgraphs} subgraphs: TFLM obeys a memory plan only where there is one")
     try:

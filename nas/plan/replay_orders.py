@@ -93,13 +93,40 @@ def _is_replaced(model: ModelFile, op: FileOp) -> bool:
 
 
 def _cmsis_orders(model: ModelFile, op: FileOp) -> Iterator[tuple[str, Order]]:
-    """int8 alone; ``arm_pad_s8.c`` copies whole rows by ``memcpy``, at addresses that depend on data."""
-    order = _elements(model, op) if op.kind in CHUNKS else None
-    if order is None or model.tensors[op.inputs[0]].dtype != "int8":
+    """int8 alone."""
+    if model.tensors[op.inputs[0]].dtype != "int8":
+        return
+    if op.kind in PADS:
+        order = _cmsis_pad(model, op)
+        yield from () if order is None else ((Kernels.CMSIS_NN, order),)
+        return
+    elementwise = _elements(model, op)
+    if elementwise is None:
         return
     shapes = {model.tensors[tensor].shape for tensor in op.inputs[:2]}
     for name, chunk in CHUNKS[op.kind].items():
-        yield name, Elements(order.index, chunk if len(shapes) == 1 else 1)
+        yield name, Elements(elementwise.index, chunk if len(shapes) == 1 else 1)
+
+
+def _cmsis_pad(model: ModelFile, op: FileOp) -> Copies | None:
+    """``arm_pad_s8.c``: ``memset`` of what is added, ``memcpy`` of rows, or of pixels where channels are added."""
+    tensor, result = model.tensors[op.inputs[0]], model.tensors[op.outputs[0]]
+    order = _pad(model, op) if 0 < len(tensor.shape) <= 4 else None
+    if order is None:
+        return None
+    run = math.prod(tensor.shape[-2 if tensor.shape[-1] == result.shape[-1] else -1 :])
+    pieces, values, start = [], order.index[0], 0
+    while start < len(values):
+        source = int(values[start])
+        if source == NOTHING:
+            same = np.flatnonzero(values[start:] != NOTHING)
+            count = int(same[0]) if len(same) else len(values) - start
+            pieces.append((1, 0, start, count))  # input 1 is constant: nothing is read
+        else:
+            count = run
+            pieces.append((0, source, start, count))
+        start += count
+    return Copies(np.array(pieces, np.int64))
 
 
 def _elements(model: ModelFile, op: FileOp) -> Elements | None:
