@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from nas.cost.heaviest import heaviest_layer
 from nas.cost.minimum import MOST_POINTS, Minimum, find_within, minimum
 from nas.cost.model import Cost, cost
 from nas.errors import InfeasibleError, InputError
+from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.lookup import find_file, list_files
 from nas.space.spec import Name, Table, read_toml
@@ -107,6 +108,8 @@ class Budget:
     sram_bytes: int | None = None
     ops: int | None = None
     latency_ms: float | None = None
+    planning: Planning = DEFAULT_PLANNING
+    """How memory is planned, on which SRAM depends."""
 
     def bounds(self) -> dict[str, int]:
         """The bounds that are set and that a cost is compared with, by the name of the cost."""
@@ -121,9 +124,13 @@ class Budget:
         """Whether ``found`` is within every bound."""
         return not self.violations(found)
 
+    def cost(self, architecture: Architecture) -> Cost:
+        """The predicted costs of a network."""
+        return cost(architecture.graph, self.planning)
+
     def admits(self, architecture: Architecture) -> bool:
         """Whether the predicted costs of a network are within every bound."""
-        return self.fits(cost(architecture.graph))
+        return self.fits(self.cost(architecture))
 
     def used(self, found: Cost) -> dict[str, float]:
         """Share of each bound that ``found`` takes."""
@@ -131,7 +138,7 @@ class Budget:
 
     def to_json(self) -> dict[str, float | None]:
         """Every bound, also the absent ones."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in ("flash_bytes", "sram_bytes", "ops", "latency_ms")}
 
 
 def make_budget(
@@ -142,6 +149,7 @@ def make_budget(
     sram_bytes: int | None = None,
     ops: int | None = None,
     latency_ms: float | None = None,
+    planning: Planning = DEFAULT_PLANNING,
 ) -> Budget:
     """A budget from the file of an MCU or a profile, tightened or replaced by explicit bounds.
 
@@ -152,7 +160,8 @@ def make_budget(
     """
     spec = load_mcu(mcu) if mcu is not None else None
     given = spec.limits() if spec is not None else Budget()
-    budget = Budget(flash_bytes or given.flash_bytes, sram_bytes or given.sram_bytes, ops or given.ops, latency_ms)
+    bounds = flash_bytes or given.flash_bytes, sram_bytes or given.sram_bytes, ops or given.ops
+    budget = Budget(*bounds, latency_ms, planning)
     if latency_ms is not None:
         budget = replace(budget, ops=min(budget.ops or 10**18, _ops_within(latency_ms, spec, task)))
     if not budget.bounds():
@@ -195,10 +204,10 @@ def reachable(space: SearchSpace, budget: Budget) -> Architecture:
         InfeasibleError: there is none; names each bound that cannot be met, the least that the space needs, the layer
             that needs most of it, and the nearest budget that works.
     """
-    found, proved = find_within(space, budget.bounds())
+    found, proved = find_within(space, budget.bounds(), budget.planning)
     if found is not None:
         return found
-    least = {name: minimum(space, name) for name in budget.bounds()}
+    least = {name: minimum(space, name, planning=budget.planning) for name in budget.bounds()}
     broken = {name: one for name, one in least.items() if one is not None and one.at_least > budget.bounds()[name]}
     if broken or not proved:
         raise _too_small(space, budget, broken)
@@ -215,13 +224,13 @@ def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -
         )
     smallest = next(iter(broken.values())).architecture
     needs = ", ".join(
-        f"{_flag(name)} {_show(name, one.at_least)}, most at {heaviest_layer(one.architecture.graph, name)}"
+        f"{_flag(name)} {_show(name, one.at_least)}, most at {_heaviest(one, name, budget)}"
         for name, one in broken.items()
     )
     least = {name: getattr(one.cost, name) for name, one in broken.items()}
-    together, _ = find_within(space, budget.bounds() | least)
+    together, _ = find_within(space, budget.bounds() | least, budget.planning)
     if together is None:
-        least = budget.violations(cost(space.smallest().graph))
+        least = budget.violations(budget.cost(space.smallest()))
     nearest = _nearest(budget, least)
     return InfeasibleError(
         f"budget infeasible: {_asked(budget, broken)}, but the smallest network of {space.name} "
@@ -234,15 +243,20 @@ def _not_together(space: SearchSpace, budget: Budget, each_alone: bool) -> Infea
     bounds = budget.bounds()
     alternatives = []
     for name in bounds:
-        one = minimum(space, name, {other: bound for other, bound in bounds.items() if other != name})
+        others = {other: bound for other, bound in bounds.items() if other != name}
+        one = minimum(space, name, others, budget.planning)
         if one is not None:
             alternatives.append(_nearest(budget, {name: getattr(one.cost, name)}))
-    alternatives = alternatives or [_nearest(budget, budget.violations(cost(space.smallest().graph)))]
+    alternatives = alternatives or [_nearest(budget, budget.violations(budget.cost(space.smallest())))]
     though = ", though each can be met alone" if each_alone else ""
     return InfeasibleError(
         f"budget infeasible: no network of {space.name} keeps within {_asked(budget, bounds)} at once{though}\n"
         f"nearest feasible budget: {' or '.join(alternatives)}, the rest as it is"
     )
+
+
+def _heaviest(one: Minimum, name: str, budget: Budget) -> str:
+    return heaviest_layer(one.architecture.graph, name, budget.planning)
 
 
 def _asked(budget: Budget, names: Iterable[str]) -> str:

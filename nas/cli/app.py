@@ -13,6 +13,7 @@ from nas import __version__
 from nas.cli.cost import cost
 from nas.cli.export import export
 from nas.cli.lists import mcus, spaces
+from nas.cli.plan import plan
 from nas.cli.search import search
 from nas.cli.train import train
 from nas.cli.validate import validate
@@ -24,7 +25,8 @@ EPILOG = (
     "nas search --task kws --mcu stm32f446re --time 45m --data speech_commands/\n\n"
     "nas search --resume exported/kws-20261122-101500\n\n"
     "nas validate model.tflite --task kws --data kws01/\n\n"
-    "nas cost model.tflite --plot model.svg"
+    "nas cost model.tflite --plot model.svg\n\n"
+    "nas plan model.tflite --plot arena.svg"
 )
 
 app = typer.Typer(
@@ -34,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, train, validate, export, cost, spaces, mcus):
+for command in (search, train, validate, export, plan, cost, spaces, mcus):
     app.command(no_args_is_help=command is not spaces and command is not mcus)(command)
 
 

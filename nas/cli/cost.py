@@ -112,6 +112,10 @@ def _totals(found: ModelCost) -> Table:
         ("params", f"{report.params:,}", "weights and biases"),
         ("peak", f"{report.layers[report.peak].top_bytes:,} B", _peak(found)),
     ]
+    planned_bytes = found.planned_sram_bytes
+    if planned_bytes is not None and planned_bytes < report.sram_bytes:
+        less = 1 - planned_bytes / report.sram_bytes
+        rows.insert(3, ("", f"{least}{planned_bytes:,} B", f"arena after nas plan, {less:.0%} less"))
     if report.unsupported:
         rows.append(("unknown", "", f"{', '.join(report.unsupported)}: not counted, so totals are lower bounds"))
     grid = Table.grid(padding=(0, 2, 0, 0))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+
 if TYPE_CHECKING:
     from nas.pipeline.export import Exported
 
@@ -24,18 +26,22 @@ def export(
             help="Default: NAME.slim.tflite beside the file; of a run winner/model.tflite or model.full.tflite."
         ),
     ] = None,
+    plan: Annotated[str | None, typer.Option(help=f"{PLAN_HELP} Default: overlap; a plan in the file is kept.")] = None,
+    kernels: Annotated[str | None, typer.Option(help=KERNELS_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write a smaller .tflite file that computes the same bits, and prove it.
+    """Write a smaller .tflite file that computes the same bits in less SRAM, and prove it.
 
     Example: nas export model.tflite --out small.tflite
     """
     from nas.cli.console import ConsoleReporter
+    from nas.plan.placement import parse_planning
 
     with ConsoleReporter() as reporter:
         from nas.pipeline.export import export_model
 
-        result = export_model(model, slim, out, reporter)
+        planning = parse_planning(plan or "overlap", kernels or "reference,cmsis-nn") if plan or kernels else None
+        result = export_model(model, slim, out, reporter, planning)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
@@ -53,6 +59,8 @@ def _lines(result: Exported) -> list[str]:
     parts = [f"{name} {size:,} B" for name, size in result.dropped.items() if size > 0]
     if parts:
         lines.append(f"left out: {', '.join(parts)}")
+    if result.plan is not None and result.plan.offsets is not None:
+        lines.append(f"memory plan in the file: {result.plan.planned_bytes:,} B of activations")
     proof = result.proof
     lines.append(f"outputs identical to the bit for {proof.samples} random inputs in {', '.join(proof.identical)}")
     if proof.distinct == 1:

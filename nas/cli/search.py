@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+
 if TYPE_CHECKING:
     from nas.pipeline.request import SearchOptions
 
@@ -42,6 +44,8 @@ def search(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same trials: same result on the same machine.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    plan: Annotated[str, typer.Option(help=PLAN_HELP)] = "overlap",
+    kernels: Annotated[str, typer.Option(help=KERNELS_HELP)] = "reference,cmsis-nn",
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run; takes no other flags.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
@@ -75,19 +79,21 @@ def search(
         data,
         seed,
         device,
+        plan,
+        kernels,
     )
     if dry_run:
         _show_plan(options, as_json)
         return
-    plan = None if resume else plan_search(options)  # an impossible request is refused before torch is imported
+    asked = None if resume else plan_search(options)  # an impossible request is refused before torch is imported
     with ConsoleReporter() as reporter:
         from nas.pipeline.search import resume_search, start_search
 
-        if plan is None:
+        if asked is None:
             assert resume is not None
             result = resume_search(resume, reporter)
         else:
-            result = start_search(plan, out, reporter)
+            result = start_search(asked, out, reporter)
     _show_result(result.report, as_json)
 
 

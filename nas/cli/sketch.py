@@ -26,15 +26,16 @@ class _Column:
     peak: bool
 
 
-def sketch(report: CostReport, width: int) -> Text:
-    """The chart of a report with at least one layer, ``width`` characters wide."""
+def sketch(report: CostReport, width: int, scale_bytes: int | None = None) -> Text:
+    """The chart of a report with at least one layer, ``width`` characters wide; by default as high as its plan."""
+    scale_bytes = scale_bytes or report.activation_bytes
     room = width - LABEL - 2 - LAST_NUMBER
     group = -(-len(report.layers) // room)  # operators that share a column, where there are more than columns
-    columns = _columns(report, group)
+    columns = _columns(report, group, scale_bytes)
     span = min(WIDEST, room // len(columns))
     text = Text()
     for row in reversed(range(HEIGHT)):
-        label = _label(row, report.activation_bytes)
+        label = _label(row, scale_bytes)
         text.append(f"{label:>{LABEL}} {'┤' if label else '│'}")
         for column in columns:
             text.append(span * _cell(column, 8 * row), PEAK_STYLE if column.peak else "cyan")
@@ -44,8 +45,8 @@ def sketch(report: CostReport, width: int) -> Text:
     return text
 
 
-def _columns(report: CostReport, group: int) -> list[_Column]:
-    scale = 8 * HEIGHT / max(report.activation_bytes, 1)
+def _columns(report: CostReport, group: int, scale_bytes: int) -> list[_Column]:
+    scale = 8 * HEIGHT / max(scale_bytes, 1)
     columns = []
     for start in range(0, len(report.layers), group):
         layers = report.layers[start : start + group]

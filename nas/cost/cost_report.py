@@ -21,7 +21,7 @@ class LayerCost:
     constant_bytes: int
     """Bytes of all its constant inputs in flash."""
     live_bytes: int
-    """Activations and scratch that are alive while it runs."""
+    """Activations and scratch that are alive while it runs; what overlaps counts once."""
     top_bytes: int
     """Highest planned address in use while it runs; what exceeds ``live_bytes`` is fragmentation."""
     persistent_bytes: int | None

@@ -12,7 +12,7 @@ Everything else counts 0 by that definition; an unknown operator counts ``None``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from nas.cost.cost_report import CostReport, LayerCost
 from nas.cost.file_memory import is_known, layer_persistent_bytes, persistent_bytes
@@ -78,10 +78,19 @@ def _layer(model: ModelFile, position: int, placements: tuple[Placement, ...]) -
         macs=macs(model, op),
         params=sum(elements(model.tensors[tensor]) for tensor in _weights(model, op)),
         constant_bytes=sum(model.tensors[tensor].data_bytes for tensor in set(op.inputs) if tensor >= 0),
-        live_bytes=sum(place.size_bytes for place in alive),
+        live_bytes=_bytes_in_use(alive),
         top_bytes=max((place.offset + place.size_bytes for place in alive), default=0),
         persistent_bytes=layer_persistent_bytes(model, op),
     )
+
+
+def _bytes_in_use(alive: Iterable[Placement]) -> int:
+    """Length of the union of their addresses."""
+    used = end = 0
+    for place in sorted(alive, key=lambda place: place.offset):
+        used += max(place.offset + place.size_bytes - max(end, place.offset), 0)
+        end = max(end, place.offset + place.size_bytes)
+    return used
 
 
 def _weights(model: ModelFile, op: FileOp) -> set[int]:

@@ -52,6 +52,20 @@ def head(graph: Graph, planning: Planning = DEFAULT_PLANNING) -> Head:
     return Head(planned, planned < greedy)
 
 
+def greedy_bytes(graph: Graph) -> int:
+    """Bytes of the activations as TFLM's own planner places them."""
+    return int(head(graph, Planning(PlanKind.GREEDY)).size_bytes)
+
+
+def place(graph: Graph, buffers: list[Buffer], planning: Planning) -> Mapping[int, int]:
+    """Tensor -> offset in bytes, as planned."""
+    plan = greedy_plan(buffers)
+    if planning.kind is PlanKind.GREEDY:
+        return plan
+    offsets = solve(problem(graph, buffers, planning), height(buffers, plan)).offsets
+    return plan if offsets is None else dict(enumerate(offsets))
+
+
 def height(buffers: list[Buffer], plan: Mapping[int, int]) -> int:
     """Bytes that a plan needs."""
     return max(plan[buffer.tensor] + int(buffer.size_bytes) for buffer in buffers)

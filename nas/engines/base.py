@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.budget import Budget
-from nas.cost.model import Cost, cost
+from nas.cost.model import Cost
 from nas.space import Architecture, SearchSpace
 
 
@@ -73,7 +73,7 @@ def propose_and_evaluate(request: SearchRequest, propose: Propose) -> Iterator[C
         if architecture is None:
             return
         score, seconds = request.evaluate(architecture, number)
-        found.append(Candidate(number, architecture, cost(architecture.graph), score, seconds))
+        found.append(Candidate(number, architecture, request.budget.cost(architecture), score, seconds))
         yield found[-1]
 
 

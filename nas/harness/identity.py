@@ -66,7 +66,7 @@ def prove_identical(first: bytes, second: bytes) -> Proof:
                 refused[runtime] = reason
                 continue
             if IDENTICAL not in said:
-                raise ValidationError(f"the slimmed file gives other outputs in {runtime}: nothing was written")
+                raise ValidationError(f"the new file gives other outputs in {runtime}: nothing was written")
             identical.append(runtime)
             distinct = max(distinct, int(said[0]))
     if not identical:
@@ -95,7 +95,7 @@ def compare_worker(folder: Path, runtime: str) -> None:
         print(IDENTICAL)  # noqa: T201
 
 
-def random_inputs(model: bytes) -> list[list[Array]]:
+def random_inputs(model: bytes, seed: int = SEED) -> list[list[Array]]:
     """``SAMPLES`` times one array for each input of the model.
 
     Each has bounds or mean and deviation of its own: to noise over the whole range many networks answer alike. Integers
@@ -105,7 +105,7 @@ def random_inputs(model: bytes) -> list[list[Array]]:
         InputError: an input of a type of which there is no random value, such as text.
     """
     details = [tensors(model)[index] for index in load(model).subgraphs[0].inputs]
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     return [[_random(rng, detail.shape, detail.dtype) for detail in details] for _ in range(SAMPLES)]
 
 

@@ -19,6 +19,7 @@ from nas.export.model_reader import read_model
 from nas.export.slim import slim
 from nas.files import write_bytes
 from nas.model_file import ModelFile
+from nas.plan.planner import plan_model
 from nas.report.memory_plot import FORMATS, render_memory_plot
 from nas.space import Architecture, list_files, load_space
 from nas.space.lookup import find_architecture
@@ -48,6 +49,8 @@ class ModelCost:
     report: CostReport
     slim_flash_bytes: int | None
     """Size of the file without the bytes that no runtime reads; ``None``: slimming does not carry it."""
+    planned_sram_bytes: int | None
+    """Arena with the plan that ``nas plan`` writes by default; ``None``: it cannot be planned."""
     fits: tuple[Fit, ...]
 
     @property
@@ -62,6 +65,7 @@ class ModelCost:
             "flash_bytes": found.flash_bytes,
             "slim_flash_bytes": self.slim_flash_bytes,
             "sram_bytes": found.sram_bytes,
+            "planned_sram_bytes": self.planned_sram_bytes,
             "activation_bytes": found.activation_bytes,
             "persistent_bytes": found.persistent_bytes,
             "sram_32bit_bytes": found.sram_32bit_bytes,
@@ -175,9 +179,11 @@ def _with_names(model: ModelFile, architecture: Architecture) -> ModelFile:
 
 
 def _network_cost(name: str, architecture: Architecture) -> ModelCost:
+    """With the memory plan that our exporter writes by default."""
     graph = architecture.graph
-    size = flash_bytes(graph)
-    return _cost(name, lower(graph, size), size)
+    plan = plan_model(lower(graph, 0))
+    size = flash_bytes(graph, plan.offsets is not None)
+    return _cost(name, plan.apply(lower(graph, size)), size)
 
 
 def _space_cost(name: str) -> SpaceCost:
@@ -194,4 +200,11 @@ def _cost(name: str, model: ModelFile, slim_bytes: int | None) -> ModelCost:
     cost = Cost(found.flash_bytes, found.sram_bytes, found.ops)
     specs: list[ProfileSpec | McuSpec] = [*list_profiles(), *list_mcus()]
     fits = tuple(Fit(spec.name, spec.limits().used(cost)) for spec in specs)
-    return ModelCost(name, found, slim_bytes, fits)
+    return ModelCost(name, found, slim_bytes, _planned_sram_bytes(model, found), fits)
+
+
+def _planned_sram_bytes(model: ModelFile, found: CostReport) -> int | None:
+    try:
+        return min(plan_model(model).planned_bytes, found.activation_bytes) + found.persistent_bytes
+    except InputError:
+        return None

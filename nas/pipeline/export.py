@@ -10,13 +10,17 @@ from typing import Any
 
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError, ValidationError
+from nas.export.model_reader import read_model
 from nas.export.savings import dropped_bytes
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
 from nas.files import write_bytes
 from nas.harness.identity import SAMPLES, Proof, prove_identical
 from nas.pipeline.cost import read_model_file
+from nas.pipeline.plan import with_plan
 from nas.pipeline.reporter import Reporter
+from nas.plan.placement import DEFAULT_PLANNING, Planning, parse_planning
+from nas.plan.planner import Plan
 from nas.space.lookup import find_architecture
 
 
@@ -31,6 +35,8 @@ class Exported:
     """Bytes of what was left out, by what it was; empty when nothing was."""
     proof: Proof | None
     """``None``: the file is as the converter wrote it."""
+    plan: Plan | None = None
+    """``None``: none was made."""
 
     def to_json(self) -> dict[str, Any]:
         """What ``nas export --json`` prints."""
@@ -45,15 +51,21 @@ class Exported:
             "distinct_outputs": proof.distinct if proof else 0,
             "identical_in": list(proof.identical) if proof else [],
             "refused_by": dict(proof.refused) if proof else {},
+            "activation_bytes": self.plan.planned_bytes if self.plan else None,
+            "plan_in_file": self.plan is not None and self.plan.offsets is not None,
         }
 
 
-def export_model(what: Path, slimmed: bool, out: Path | None, reporter: Reporter) -> Exported:
-    """Slim a ``.tflite`` file, or convert the winner of a run again.
+def export_model(
+    what: Path, slimmed: bool, out: Path | None, reporter: Reporter, planning: Planning | None = None
+) -> Exported:
+    """Slim a ``.tflite`` file and plan its memory, or convert the winner of a run again.
 
     Args:
         what: a ``.tflite`` file, its own or of any other tool, or a run folder.
         slimmed: ``False``, for a run only: keep the names and ranges that the converter wrote, which tools show.
+        planning: how its memory is planned; ``None``: a file that has a plan keeps it, a run is planned as it was
+            searched for, and anything else by default.
         out: default ``NAME.slim.tflite`` beside the input; of a run ``winner/model.tflite``, or ``model.full.tflite``.
 
     Raises:
@@ -62,14 +74,26 @@ def export_model(what: Path, slimmed: bool, out: Path | None, reporter: Reporter
         ValidationError: outputs differ, or no runtime can run the file. Nothing is written.
     """
     if what.is_dir():
-        return _export_run(what, slimmed, out, reporter)
+        return _export_run(what, slimmed, out, reporter, planning)
     if not slimmed:
         raise InputError(f"--no-slim would only copy {what}: it is for a run folder, whose file is converted again")
     original = read_model_file(what)
-    return _write(original, slim(original), _free(out or what.with_suffix(".slim.tflite"), what), reporter)
+    small, plan = _smaller(original, planning)
+    return _write(original, small, plan, _free(out or what.with_suffix(".slim.tflite"), what), reporter)
 
 
-def _export_run(folder: Path, slimmed: bool, out: Path | None, reporter: Reporter) -> Exported:
+def _smaller(original: bytes, planning: Planning | None) -> tuple[bytes, Plan | None]:
+    """The slim file, with a plan where it may have one and does not have it yet."""
+    model = read_model(original)
+    if planning is None and (model.offline_offsets is not None or model.subgraphs > 1):
+        return slim(original), None
+    planned, plan = with_plan(original, planning or DEFAULT_PLANNING)
+    return (slim(original) if plan.offsets is None and planning is None else planned), plan
+
+
+def _export_run(
+    folder: Path, slimmed: bool, out: Path | None, reporter: Reporter, planning: Planning | None
+) -> Exported:
     from nas.pipeline.session import open_session
     from nas.pipeline.winner import calibration_samples
     from nas.tasks import get_task
@@ -94,13 +118,14 @@ def _export_run(folder: Path, slimmed: bool, out: Path | None, reporter: Reporte
     if not slimmed:
         write_bytes(path, original)
         return Exported(path, len(original), len(original), {}, None)
-    small = slim(original)
+    as_searched = parse_planning(asked.get("plan", "overlap"), asked.get("kernels", "reference,cmsis-nn"))
+    small, plan = with_plan(original, planning or as_searched)
     if path == model and model.is_file() and model.read_bytes() != small:
         raise ValidationError(
             f"converting again gives another file than {model}, which was validated: data or tools have changed\n"
             "nothing was written; --out FILE takes the new one"
         )
-    return _write(original, small, path, reporter)
+    return _write(original, small, plan, path, reporter)
 
 
 def _free(path: Path, source: Path | None = None) -> Path:
@@ -112,8 +137,8 @@ def _free(path: Path, source: Path | None = None) -> Path:
     return path
 
 
-def _write(original: bytes, small: bytes, path: Path, reporter: Reporter) -> Exported:
+def _write(original: bytes, small: bytes, plan: Plan | None, path: Path, reporter: Reporter) -> Exported:
     reporter.note(f"comparing the outputs of both files on {SAMPLES} random inputs")
     proof = prove_identical(original, small)
     write_bytes(path, small)
-    return Exported(path, len(original), len(small), dropped_bytes(original, small), proof)
+    return Exported(path, len(original), len(small), dropped_bytes(original, small), proof, plan)

@@ -9,6 +9,7 @@ from typing import Any
 from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
 from nas.errors import InputError, RunFolderError
+from nas.plan.placement import parse_planning
 from nas.space import SearchSpace, load_space
 from nas.tasks import Task, get_task
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
@@ -43,6 +44,8 @@ class SearchOptions:
     data: str | None = None
     seed: int = 0
     device: str = "auto"
+    plan: str = "overlap"
+    kernels: str = "reference,cmsis-nn"
 
     def to_json(self) -> dict[str, Any]:
         """What ``run.json`` keeps, so that ``--resume`` asks for the same."""
@@ -101,6 +104,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         sram_bytes=_parsed(parse_bytes, options.sram),
         ops=_parsed(parse_ops, options.ops),
         latency_ms=_parsed(parse_milliseconds, options.latency),
+        planning=parse_planning(options.plan, options.kernels),
     )
     reachable(space, budget)
     return SearchPlan(options, task, space, budget, _parsed(parse_seconds, options.time))

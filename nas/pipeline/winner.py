@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 from nas.budget import Budget
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
+from nas.cost.sram import greedy_bytes, head
 from nas.errors import ValidationError
 from nas.export.c_source import write_c_source
 from nas.export.flatbuffer import output_detail
 from nas.export.onnx_export import export_onnx
 from nas.export.parity import check, compare, default_bounds
-from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
 from nas.files import write_bytes, write_json
 from nas.harness.accuracy import Score, score
@@ -27,7 +27,9 @@ from nas.harness.litert import LiteRtModel
 from nas.harness.onnx_runtime import run_onnx
 from nas.harness.tflm import TflmModel, measure_arena
 from nas.models.network import Network, build_network
+from nas.pipeline.plan import with_plan
 from nas.pipeline.session import Session
+from nas.plan.placement import Planning
 from nas.space import Architecture
 from nas.training.loop import accuracy, predict
 
@@ -89,10 +91,10 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, ep
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "arch.json", architecture.to_json())
-    write_json(folder / "cost.json", cost_record(architecture))
+    write_json(folder / "cost.json", cost_record(architecture, budget.planning))
     network, seconds = train_fully(session, architecture, epochs, folder)
     session.reporter.note("exporting: torch, ONNX, TFLite, INT8")
-    model = export_network(session, network, architecture, folder)
+    model = export_network(session, network, architecture, budget.planning, folder)
     session.reporter.note("measuring the INT8 file in TensorFlow Lite Micro and LiteRT")
     arena = measure_arena(model)
     measured = Measured(len(model), arena.total_bytes, arena.activation_bytes)
@@ -102,7 +104,7 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, ep
     inputs, labels = nhwc(test.inputs), test.labels.cpu().numpy()
     winner = Winner(
         architecture,
-        cost(architecture.graph),
+        budget.cost(architecture),
         measured,
         accuracy(network, session.data, test),
         score(LiteRtModel(model).run, inputs, labels),
@@ -135,17 +137,22 @@ def train_fully(session: Session, architecture: Architecture, epochs: int, folde
     return network, sum(epoch.seconds for epoch in history)
 
 
-def export_network(session: Session, network: Network, architecture: Architecture, folder: Path) -> bytes:
-    """Write ``model.onnx`` and the slimmed INT8 ``model.tflite``; returns the latter.
+def export_network(
+    session: Session, network: Network, architecture: Architecture, planning: Planning, folder: Path
+) -> bytes:
+    """Write ``model.onnx`` and the slimmed INT8 ``model.tflite`` with its memory plan; returns the latter.
 
     Ranges come from training clips as they are, without augmentation.
+
+    Raises:
+        ValidationError: the plan is not safe; stray operators.
     """
     network.to("cpu")
     onnx_path, raw = folder / "model.onnx", folder / ".model.raw.tflite"
     export_onnx(network, architecture.input_shape, onnx_path)
     grid = (session.quantization.scale, session.quantization.zero_point)
     convert_int8(onnx_path, calibration_samples(session), raw, input_quantization=grid)
-    model = slim(raw.read_bytes())
+    model, _ = with_plan(raw.read_bytes(), planning)
     check_operators(model, {op.kind.value for op in architecture.graph.ops})
     write_bytes(folder / "model.tflite", model)
     raw.unlink()
@@ -177,11 +184,18 @@ def measure_parity(session: Session, network: Network, model: bytes, onnx_path: 
     return report.to_dict()
 
 
-def cost_record(architecture: Architecture) -> dict[str, Any]:
+def cost_record(architecture: Architecture, planning: Planning) -> dict[str, Any]:
     """The predicted costs as ``cost.json`` keeps them."""
     graph = architecture.graph
-    found = cost(graph)
-    return {**found.to_json(), "macs": ops(graph) // 2, "params": graph.parameters}
+    activations = {"activation_bytes": head(graph, planning).size_bytes, "greedy_activation_bytes": greedy_bytes(graph)}
+    return {
+        **cost(graph, planning).to_json(),
+        **activations,
+        "plan": planning.kind.value,
+        "kernels": list(planning.kernels),
+        "macs": ops(graph) // 2,
+        "params": graph.parameters,
+    }
 
 
 def nhwc(inputs: torch.Tensor) -> Int8Array:

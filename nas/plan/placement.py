@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from nas.errors import InputError
+
 ALIGNMENT = 16  # MicroArenaBufferAlignment(): of every buffer in TFLM's plan
+
+ALSO = {"plan": "", "kernels": ", or several of them with commas between"}
 
 Count = Any  # an integer, or an array of one per network
 
@@ -46,6 +50,20 @@ class Planning(NamedTuple):
 
 
 DEFAULT_PLANNING = Planning()
+
+
+def parse_planning(plan: str, kernels: str) -> Planning:
+    """Planning from the words of the command line: ``overlap`` and ``reference,cmsis-nn``.
+
+    Raises:
+        InputError: no such kind of plan, or no such kernels.
+    """
+    names = [name.strip() for name in kernels.split(",")]
+    for option, given, known in (("plan", [plan], PlanKind), ("kernels", names, Kernels)):
+        wrong = [name for name in given if name not in {*known}]
+        if wrong:
+            raise InputError(f"--{option} {wrong[0]!r}: expected {', '.join(known)}{ALSO[option]}")
+    return Planning(PlanKind(plan), tuple(Kernels(name) for name in dict.fromkeys(names)))
 
 
 class Buffer(NamedTuple):

@@ -33,11 +33,19 @@ def render_memory_plot(report: CostReport, title: str, file_format: str) -> byte
     Args:
         file_format: one of ``FORMATS``.
     """
+    return figure_bytes(memory_figure(report, title), file_format)
+
+
+def figure_bytes(figure: Figure, file_format: str) -> bytes:
+    """A figure as the bytes of a file, the same ones each time.
+
+    Args:
+        file_format: one of ``FORMATS``.
+    """
     import matplotlib
 
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "mcu-nas"}):
-        figure = memory_figure(report, title)
         figure.savefig(file, format=file_format, dpi=150, metadata=FORMATS[file_format])
     return file.getvalue()
 
@@ -50,7 +58,7 @@ def memory_figure(report: CostReport, title: str) -> Figure:
     width = min(max(narrowest, MARGIN + OPERATOR_WIDTH * len(report.layers)), widest)
     figure = Figure(figsize=(width, HEIGHT), layout="constrained")
     axes = figure.subplots()
-    unit, unit_name = (1024, "KB (1 KB = 1,024 bytes)") if report.activation_bytes >= KILOBYTES_FROM else (1, "bytes")
+    unit, unit_name = unit_of(report.activation_bytes)
     # The time before the first operator, when the input is filled in, is shown too; it counts as 0.
     axes.set_xlim(-0.5, len(report.layers) + 0.5)
     axes.set_ylim(0, 1.08 * report.activation_bytes / unit)
@@ -63,18 +71,34 @@ def memory_figure(report: CostReport, title: str) -> Figure:
     return figure
 
 
+def unit_of(height_bytes: int) -> tuple[int, str]:
+    """Bytes per unit of the address axis of a plan, and what that unit is called."""
+    return (1024, "KB (1 KB = 1,024 bytes)") if height_bytes >= KILOBYTES_FROM else (1, "bytes")
+
+
 def _draw_peak(axes: Axes, report: CostReport, unit: int) -> None:
     operator, top = report.peak + 1, report.layers[report.peak].top_bytes
+    mark_peak(axes, operator, top / unit)
+    label_peak(axes, operator, len(report.layers), top, top / unit)
+
+
+def mark_peak(axes: Axes, operator: int, top: float) -> None:
+    """A shade behind the operator of the peak, and a line at its height."""
     axes.axvspan(operator - 0.5, operator + 0.5, color=VERMILLION, alpha=0.14, lw=0, zorder=0)
-    axes.axhline(top / unit, color=VERMILLION, lw=1, ls=(0, (4, 3)), zorder=3)
+    axes.axhline(top, color=VERMILLION, lw=1, ls=(0, (4, 3)), zorder=3)
+
+
+def label_peak(axes: Axes, operator: int, operators: int, peak_bytes: int, height: float, lift: float = 3) -> None:
+    """The peak in words, ``lift`` points above a line at ``height``."""
     axes.annotate(
-        f"peak {top:,} B in operator {operator}",
-        (operator, top / unit),
-        xytext=(0, 3),
+        f"peak {peak_bytes:,} B in operator {operator}",
+        (operator, height),
+        xytext=(0, lift),
         textcoords="offset points",
-        ha=_side(operator / len(report.layers)),
+        ha=_side(operator / operators),
         fontsize=FONT + 1,
         color=VERMILLION,
+        zorder=5,
     )
 
 
@@ -84,15 +108,20 @@ def _draw_placements(axes: Axes, report: CostReport, unit: int, inches: float) -
     peak = report.peak + 1
     named: set[str] = set()
     for one in report.placements:
-        name, style = _look(one, one.first <= peak <= one.last)
+        name, style = look(one, one.first <= peak <= one.last)
         corner, span = (one.first - 0.5, one.offset / unit), one.last - one.first + 1
         label = None if name in named else name
         named.add(name)
         axes.add_patch(Rectangle(corner, span, one.size_bytes / unit, ec="white", lw=0.8, label=label, **style))
-        _label(axes, one, unit, 72 * inches * span / (len(report.layers) + 1), style["fc"])
+        bottom, top = axes.get_ylim()
+        width = 72 * inches * span / (len(report.layers) + 1)
+        height = 72 * (HEIGHT - 2) * one.size_bytes / unit / (top - bottom)  # two inches go to the title and the names
+        middle = ((one.first + one.last) / 2, (one.offset + one.size_bytes / 2) / unit)
+        draw_size(axes, one, middle, (width, height), style["fc"])
 
 
-def _look(one: Placement, at_peak: bool) -> tuple[str, dict[str, Any]]:
+def look(one: Placement, at_peak: bool) -> tuple[str, dict[str, Any]]:
+    """What kind of buffer it is, in words and as the style of a patch."""
     if one.tensor < 0:
         return "scratch of a kernel", {"fc": ORANGE if at_peak else SKY_BLUE, "hatch": "////"}
     if at_peak:
@@ -100,19 +129,19 @@ def _look(one: Placement, at_peak: bool) -> tuple[str, dict[str, Any]]:
     return "other buffer", {"fc": SKY_BLUE}
 
 
-def _label(axes: Axes, one: Placement, unit: int, points: float, color: str) -> None:
-    """Its size inside the rectangle, where there is room, upright if need be."""
+def draw_size(
+    axes: Axes, one: Placement, middle: tuple[float, float], room: tuple[float, float], color: str
+) -> None:
+    """Its size around a point, upright if need be, where there is room: width and height in points."""
     text = f"{one.size_bytes:,}"
-    bottom, top = axes.get_ylim()
-    height = 72 * (HEIGHT - 2) * one.size_bytes / unit / (top - bottom)  # two inches go to the title and the names
-    length = CHARACTER * len(text)
-    if points >= length + 2 and height >= FONT + 2:
+    width, height = room
+    length = CHARACTER * (len(text) - text.count(",") / 2)  # a comma is half as wide
+    if width >= length + 2 and height >= FONT + 2:
         rotation = 0
-    elif points >= FONT + 2 and height >= length + 2:
+    elif width >= FONT + 2 and height >= length + 2:
         rotation = 90
     else:
         return
-    middle = ((one.first + one.last) / 2, (one.offset + one.size_bytes / 2) / unit)
     ground = {"facecolor": color, "edgecolor": "none", "pad": 0.5}  # hides the line of live bytes behind the digits
     axes.text(*middle, text, fontsize=FONT, ha="center", va="center", rotation=rotation, zorder=4, bbox=ground)
 
@@ -127,11 +156,20 @@ def _draw_live_bytes(axes: Axes, report: CostReport, unit: int) -> None:
 
 def _draw_axes(axes: Axes, report: CostReport, unit_name: str) -> None:
     axes.set_ylabel(f"planned address, {unit_name}", fontsize=FONT + 1)
-    step = max(1, math.ceil(len(report.layers) / MOST_TICKS))
-    shown = range(0, len(report.layers), step)
+    draw_operators(axes, [_name(report, index) for index in range(len(report.layers))], MOST_TICKS)
+    draw_grid(axes)
+
+
+def draw_operators(axes: Axes, names: Sequence[str], most_ticks: int) -> None:
+    """Numbers and names of the operators along x, every second or third where there are many."""
+    shown = range(0, len(names), max(1, math.ceil(len(names) / most_ticks)))
     axes.set_xticks([0, *(index + 1 for index in shown)])
-    names = ["(input)", *(f"{index + 1}  {_name(report, index)}" for index in shown)]
-    axes.set_xticklabels(names, rotation=50, ha="right", rotation_mode="anchor", fontsize=FONT, parse_math=False)
+    labels = ["(input)", *(f"{index + 1}  {names[index]}" for index in shown)]
+    axes.set_xticklabels(labels, rotation=50, ha="right", rotation_mode="anchor", fontsize=FONT, parse_math=False)
+
+
+def draw_grid(axes: Axes) -> None:
+    """Pale lines at round addresses, and no frame where there is no axis."""
     axes.tick_params(axis="y", labelsize=FONT + 1)
     axes.grid(axis="y", color="#DDDDDD", lw=0.5)
     axes.set_axisbelow(True)
