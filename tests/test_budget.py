@@ -171,8 +171,8 @@ def test_every_broken_bound_is_named() -> None:
         reachable(load_space("kws_micronet"), Budget(flash_bytes=2048, sram_bytes=1024, ops=10**9))
     assert str(caught.value).splitlines() == [
         "budget infeasible: --flash 2.0 KB (2,048 B), --sram 1.0 KB (1,024 B), but the smallest network of "
-        "kws_micronet (stem 4 | blocks 4) needs flash 2.5 KB (2,608 B), most at stem.1, sram 4.5 KB (4,640 B), "
-        "most at blocks.1.depthwise",
+        "kws_micronet (stem 4 | blocks 4) needs flash 2.7 KB (2,752 B), most at stem.1, sram 4.1 KB (4,176 B), "
+        "most at stem.1",
         "nearest feasible budget: --flash 3KB --sram 5KB",
     ]
 
@@ -217,7 +217,7 @@ def test_bounds_that_only_different_networks_meet() -> None:
     told = refusal(space, least)
     first, second = told.splitlines()
     assert first == (
-        "budget infeasible: no network of made keeps within --flash 2.8 KB (2,896 B), --sram 2.8 KB (2,896 B), "
+        "budget infeasible: no network of made keeps within --flash 2.8 KB (2,896 B), --sram 2.8 KB (2,880 B), "
         "--ops 0.01 M (8,288) at once, though each can be met alone"
     )
     assert second == "nearest feasible budget: --ops 0.02M, the rest as it is"

@@ -40,7 +40,7 @@ def export(
     with ConsoleReporter() as reporter:
         from nas.pipeline.export import export_model
 
-        planning = parse_planning(plan or "overlap", kernels or "reference,cmsis-nn") if plan or kernels else None
+        planning = parse_planning(plan, kernels) if plan or kernels else None
         result = export_model(model, slim, out, reporter, planning)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
@@ -55,7 +55,8 @@ def _lines(result: Exported) -> list[str]:
     if result.proof is None:
         return lines
     saved = before - after
-    lines[0] += f", {saved:,} B ({saved / before:.1%}) less than {before:,} B" if saved else ", nothing to leave out"
+    more_or_less = f"{abs(saved):,} B ({abs(saved) / before:.1%}) {'less' if saved > 0 else 'more'} than {before:,} B"
+    lines[0] += f", {more_or_less}" if saved else ", nothing to leave out"
     parts = [f"{name} {size:,} B" for name, size in result.dropped.items() if size > 0]
     if parts:
         lines.append(f"left out: {', '.join(parts)}")

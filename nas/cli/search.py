@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 
 if TYPE_CHECKING:
     from nas.pipeline.request import SearchOptions
@@ -44,8 +45,8 @@ def search(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same trials: same result on the same machine.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    plan: Annotated[str, typer.Option(help=PLAN_HELP)] = "overlap",
-    kernels: Annotated[str, typer.Option(help=KERNELS_HELP)] = "reference,cmsis-nn",
+    plan: Annotated[str, typer.Option(help=PLAN_HELP)] = DEFAULT_PLAN,
+    kernels: Annotated[str, typer.Option(help=KERNELS_HELP)] = DEFAULT_KERNELS,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run; takes no other flags.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,

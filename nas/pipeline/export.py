@@ -84,11 +84,11 @@ def export_model(
 
 def _smaller(original: bytes, planning: Planning | None) -> tuple[bytes, Plan | None]:
     """The slim file, with a plan where it may have one and does not have it yet."""
-    model = read_model(original)
+    small, model = slim(original), read_model(original)
     if planning is None and (model.offline_offsets is not None or model.subgraphs > 1):
-        return slim(original), None
-    planned, plan = with_plan(original, planning or DEFAULT_PLANNING)
-    return (slim(original) if plan.offsets is None and planning is None else planned), plan
+        return small, None
+    planned, plan = with_plan(small, planning or DEFAULT_PLANNING)
+    return (small if plan.offsets is None and planning is None else planned), plan
 
 
 def _export_run(
@@ -118,8 +118,8 @@ def _export_run(
     if not slimmed:
         write_bytes(path, original)
         return Exported(path, len(original), len(original), {}, None)
-    as_searched = parse_planning(asked.get("plan", "overlap"), asked.get("kernels", "reference,cmsis-nn"))
-    small, plan = with_plan(original, planning or as_searched)
+    as_searched = parse_planning(asked.get("plan"), asked.get("kernels"))
+    small, plan = with_plan(slim(original), planning or as_searched)
     if path == model and model.is_file() and model.read_bytes() != small:
         raise ValidationError(
             f"converting again gives another file than {model}, which was validated: data or tools have changed\n"

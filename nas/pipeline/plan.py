@@ -40,6 +40,8 @@ class Planned:
     arena: ArenaReport
     """Both measured by TFLM on this machine."""
     proof: Proof
+    reference_bytes: int
+    """Activations that a plan for the reference kernels alone would need."""
 
     def to_json(self) -> dict[str, Any]:
         """What ``nas plan --json`` prints."""
@@ -103,7 +105,15 @@ def plan_file(model: Path, planning: Planning, out: Path | None, plot: Path | No
     proof = prove_identical(unplanned, small)
     after = read_model(small)
     planned = Planned(
-        path, planning, plan, report(before), report(after), measure_arena(unplanned), measure_arena(small), proof
+        path=path,
+        planning=planning,
+        plan=plan,
+        before=report(before),
+        after=report(after),
+        arena_before=measure_arena(unplanned),
+        arena=measure_arena(small),
+        proof=proof,
+        reference_bytes=plan_model(before, Planning(kernels=(Kernels.REFERENCE,))).planned_bytes,
     )
     write_bytes(path, small)
     if plot is not None:
@@ -160,5 +170,5 @@ def _plot_format(plot: Path | None) -> str:
 
 
 def _picture(name: str, before: ModelFile, after: ModelFile, kind: str) -> bytes:
-    names = [[op.kind for op in model.ops] for model in (before, after)]
-    return render_plan_plot(tflm_placements(before), tflm_placements(after), *names, name, kind)
+    first, second = ([op.kind for op in model.ops] for model in (before, after))
+    return render_plan_plot(tflm_placements(before), tflm_placements(after), first, second, name, kind)

@@ -9,7 +9,7 @@ from typing import Any
 from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
 from nas.errors import InputError, RunFolderError
-from nas.plan.placement import parse_planning
+from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, parse_planning
 from nas.space import SearchSpace, load_space
 from nas.tasks import Task, get_task
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
@@ -44,8 +44,8 @@ class SearchOptions:
     data: str | None = None
     seed: int = 0
     device: str = "auto"
-    plan: str = "overlap"
-    kernels: str = "reference,cmsis-nn"
+    plan: str = DEFAULT_PLAN
+    kernels: str = DEFAULT_KERNELS
 
     def to_json(self) -> dict[str, Any]:
         """What ``run.json`` keeps, so that ``--resume`` asks for the same."""

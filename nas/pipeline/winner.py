@@ -20,6 +20,7 @@ from nas.export.c_source import write_c_source
 from nas.export.flatbuffer import output_detail
 from nas.export.onnx_export import export_onnx
 from nas.export.parity import check, compare, default_bounds
+from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
 from nas.files import write_bytes, write_json
 from nas.harness.accuracy import Score, score
@@ -152,7 +153,7 @@ def export_network(
     export_onnx(network, architecture.input_shape, onnx_path)
     grid = (session.quantization.scale, session.quantization.zero_point)
     convert_int8(onnx_path, calibration_samples(session), raw, input_quantization=grid)
-    model, _ = with_plan(raw.read_bytes(), planning)
+    model, _ = with_plan(slim(raw.read_bytes()), planning)
     check_operators(model, {op.kind.value for op in architecture.graph.ops})
     write_bytes(folder / "model.tflite", model)
     raw.unlink()

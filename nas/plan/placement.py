@@ -50,20 +50,22 @@ class Planning(NamedTuple):
 
 
 DEFAULT_PLANNING = Planning()
+DEFAULT_PLAN, DEFAULT_KERNELS = DEFAULT_PLANNING.kind.value, ",".join(DEFAULT_PLANNING.kernels)
 
 
-def parse_planning(plan: str, kernels: str) -> Planning:
-    """Planning from the words of the command line: ``overlap`` and ``reference,cmsis-nn``.
+def parse_planning(plan: str | None, kernels: str | None) -> Planning:
+    """Planning from the words of the command line, such as ``overlap`` and ``reference,cmsis-nn``, or the defaults.
 
     Raises:
         InputError: no such kind of plan, or no such kernels.
     """
-    names = [name.strip() for name in kernels.split(",")]
-    for option, given, known in (("plan", [plan], PlanKind), ("kernels", names, Kernels)):
+    kind = plan or DEFAULT_PLAN
+    names = [name.strip() for name in (kernels or DEFAULT_KERNELS).split(",")]
+    for option, given, known in (("plan", [kind], PlanKind), ("kernels", names, Kernels)):
         wrong = [name for name in given if name not in {*known}]
         if wrong:
             raise InputError(f"--{option} {wrong[0]!r}: expected {', '.join(known)}{ALSO[option]}")
-    return Planning(PlanKind(plan), tuple(Kernels(name) for name in dict.fromkeys(names)))
+    return Planning(PlanKind(kind), tuple(Kernels(name) for name in dict.fromkeys(names)))
 
 
 class Buffer(NamedTuple):

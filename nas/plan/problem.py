@@ -104,7 +104,7 @@ def _overlaps(
     for scope, op in enumerate(model.ops, 1):
         for tensor, distance in safe_distances(model, op, kernels).items():
             read, written = item_of.get(tensor), item_of.get(op.outputs[0])
-            if read is None or written is None or read == written:
+            if read is None or written is None or read == written or tensor in model.outputs:
                 continue
             if items[read].last == scope == items[written].first and aligned(distance) < items[written].size_bytes:
                 yield (written, read), aligned(distance)

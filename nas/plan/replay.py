@@ -42,9 +42,10 @@ class Violation:
 
     def describe(self, model: ModelFile) -> str:
         """One line for an error message."""
-        name = model.tensors[self.tensor].name or f"number {self.tensor}"
+        named = model.tensors[self.tensor].name
+        name = f"{self.tensor} ({named})" if named else f"{self.tensor}"
         reader = f"operator {self.op + 1}, {self.kind}, reads it" if self.kind else "the end, although it is a result"
-        return f"byte {self.byte} of tensor {name!r} is overwritten before {reader} ({self.kernels})"
+        return f"byte {self.byte} of tensor {name} is overwritten before {reader} ({self.kernels})"
 
 
 class _Arena:

@@ -95,7 +95,7 @@ def label_peak(axes: Axes, operator: int, operators: int, peak_bytes: int, heigh
         (operator, height),
         xytext=(0, lift),
         textcoords="offset points",
-        ha=_side(operator / operators),
+        ha=_side(operator / max(operators, 1)),
         fontsize=FONT + 1,
         color=VERMILLION,
         zorder=5,
@@ -129,9 +129,7 @@ def look(one: Placement, at_peak: bool) -> tuple[str, dict[str, Any]]:
     return "other buffer", {"fc": SKY_BLUE}
 
 
-def draw_size(
-    axes: Axes, one: Placement, middle: tuple[float, float], room: tuple[float, float], color: str
-) -> None:
+def draw_size(axes: Axes, one: Placement, middle: tuple[float, float], room: tuple[float, float], color: str) -> None:
     """Its size around a point, upright if need be, where there is room: width and height in points."""
     text = f"{one.size_bytes:,}"
     width, height = room

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 BLUISH_GREEN, PALE, GREY = "#009E73", "#E4E4E4", "#555555"  # the first from the same palette as memory_plot's
 OVERWRITES = "output overwrites the dead part of its input"
-TIME = "operators in the order in which they run; within each, time goes to the right"
+TIME = "operators in order; within each of them, time goes to the right"
 IDLE = "reserved, but dead or not yet written"
 
 SIDE_BY_SIDE = 18  # operators; with more, one panel stands above the other
 MARGIN, OPERATOR_WIDTH, WIDTHS = 1.0, 0.32, (9.0, 11.0)  # inches
-HEIGHT, HEIGHT_STACKED = 4.6, 7.6  # inches
+HEIGHT, HEIGHT_STACKED = 5.0, 8.0  # inches
 HEADROOM = 1.14  # of the higher plan, for the words on top of it
 TICK_WIDTH = 0.19  # inches that an operator's name takes
 GAP = 2.4 * FONT  # points between two heights that leave room for words
@@ -271,23 +271,22 @@ def _draw_sizes(axes: Axes, panel: _Panel) -> None:
     overlaps = find_overlaps(panel.placements)
     for one in panel.placements:
         grows, dies = (any(one is overlap[role] for overlap in overlaps) for role in (1, 0))
-        start, columns = one.first - 0.5 + grows, one.last - one.first + 1 - grows - dies
-        middle = (start + columns / 2, (one.offset + one.size_bytes / 2) / unit)
-        width, height = _points(axes, columns, one.size_bytes / unit)
-        room = width - 3, height
-        if dies and not columns:
-            middle, room = _corner(axes, one, unit)
         _, style = look(one, one.first <= panel.peak <= one.last)
-        draw_size(axes, one, middle, room, style["fc"])
+        draw_size(axes, one, *_room(axes, one, grows, dies, unit), style["fc"])
 
 
-def _corner(axes: Axes, one: Placement, unit: int) -> tuple[Point, Point]:
-    """Middle and room of upright words in the triangle that is left of a buffer in the column in which it dies."""
+def _room(axes: Axes, one: Placement, grows: bool, dies: bool, unit: int) -> tuple[Point, Point]:
+    """Where its size goes, clear of other buffers: the middle, width and height of what is free there, in points."""
     width, height = _points(axes, 1, one.size_bytes / unit)
-    line = (FONT + 2) / width
-    left, bottom = 0.02, min(0.02 + line, 1)
-    middle = (one.last - 0.5 + left + line / 2, (one.offset + (bottom + 1) / 2 * one.size_bytes) / unit)
-    return middle, (FONT + 2, (1 - bottom) * height)
+    start, columns = one.first - 0.5 + grows, one.last - one.first + 1.0 - grows - dies
+    bottom = 0.0
+    if columns and dies:  # at half its height it is there for half of its last operator
+        columns += max(0.5 - (FONT + 2) / (2 * height), 0)
+    elif dies:  # what is left is a triangle, with room for upright words
+        start, columns = one.last - 0.48, (FONT + 2) / width
+        bottom = min(0.02 + columns, 1)
+    middle = (start + columns / 2, (one.offset + (1 + bottom) / 2 * one.size_bytes) / unit)
+    return middle, (width * columns - 2 * (bottom == 0), (1 - bottom) * height - 2)
 
 
 def _points(axes: Axes, width: float, height: float) -> Point:

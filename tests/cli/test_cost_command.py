@@ -23,7 +23,7 @@ from nas.space import Architecture, SearchSpace, load_space
 Call = Callable[..., Any]
 KEYS = {
     "flash_bytes", "sram_bytes", "activation_bytes", "ops", "macs", "params", "layers", "unsupported",
-    "persistent_bytes", "sram_32bit_bytes", "peak_layer", "fits", "slim_flash_bytes", "name",
+    "persistent_bytes", "sram_32bit_bytes", "peak_layer", "fits", "slim_flash_bytes", "name", "planned_sram_bytes",
 }  # fmt: skip
 
 

@@ -11,8 +11,11 @@ import pytest
 
 from nas.engines.run_folder import RunFolder
 from nas.export.flatbuffer import load
+from nas.export.model_reader import read_model
 from nas.export.slim import slim
 from nas.pipeline import export
+from nas.pipeline.plan import with_plan
+from nas.plan.placement import Planning
 from nas.space import load_space
 
 Call = Callable[..., Any]
@@ -47,7 +50,8 @@ def test_a_file_is_slimmed_and_proved(call_nas: Call, tmp_path: Path, given: Pat
     done = call_nas("export", given, "--json")
     assert done.code == 0
     small = tmp_path / "given.slim.tflite"
-    assert small.read_bytes() == slim(model)
+    assert small.read_bytes() == with_plan(slim(model), Planning())[0]
+    assert read_model(small.read_bytes()).offline_offsets is not None
     assert given.read_bytes() == model
     assert sorted(tmp_path.iterdir()) == [small, given]
     found = json.loads(done.out)
@@ -75,7 +79,7 @@ def test_in_words(call_nas: Call, given: Path, unproved: None) -> None:
 def test_an_existing_output_is_replaced(call_nas: Call, tmp_path: Path, given: Path, unproved: None) -> None:
     (tmp_path / "old.tflite").write_bytes(b"old")
     assert call_nas("export", given, "--out", "old.tflite").code == 0
-    assert (tmp_path / "old.tflite").read_bytes() == slim(given.read_bytes())
+    assert (tmp_path / "old.tflite").read_bytes() == with_plan(slim(given.read_bytes()), Planning())[0]
 
 
 def test_a_weak_proof_is_called_one(call_nas: Call, tmp_path: Path, checkout: Path) -> None:
@@ -86,7 +90,27 @@ def test_a_weak_proof_is_called_one(call_nas: Call, tmp_path: Path, checkout: Pa
 
 def test_a_slim_file_has_nothing_to_leave_out(call_nas: Call, given: Path, model: bytes, unproved: None) -> None:
     given.write_bytes(slim(model))
-    assert "nothing to leave out" in call_nas("export", given).out
+    assert "nothing to leave out" in call_nas("export", given, "--plan", "greedy").out
+
+
+def test_a_plan_is_told_and_what_it_costs(call_nas: Call, given: Path, model: bytes, unproved: None) -> None:
+    given.write_bytes(slim(model))
+    told = call_nas("export", given).out
+    assert "more than" in told
+    assert "memory plan in the file: " in told
+
+
+def test_a_plan_in_the_file_is_kept_unless_one_is_asked_for(
+    call_nas: Call, tmp_path: Path, checkout: Path, unproved: None
+) -> None:
+    planned = checkout / "tests" / "data" / "models" / "offline_plan.tflite"
+    own = read_model(planned.read_bytes()).offline_offsets
+    assert call_nas("export", planned, "--out", "kept.tflite").code == 0
+    assert read_model((tmp_path / "kept.tflite").read_bytes()).offline_offsets == own
+    assert call_nas("export", planned, "--out", "new.tflite", "--plan", "overlap").code == 0
+    assert read_model((tmp_path / "new.tflite").read_bytes()).offline_offsets != own
+    assert call_nas("export", planned, "--out", "none.tflite", "--plan", "greedy").code == 0
+    assert read_model((tmp_path / "none.tflite").read_bytes()).offline_offsets is None
 
 
 def test_other_outputs_leave_no_file(
@@ -157,7 +181,8 @@ def run(tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch, unproved:
 
 
 def test_a_run_is_converted_again(call_nas: Call, run: RunFolder, model: bytes) -> None:
-    for words, name, content in (([], "model", slim(model)), (["--no-slim"], "model.full", model)):
+    planned = with_plan(slim(model), Planning())[0]
+    for words, name, content in (([], "model", planned), (["--no-slim"], "model.full", model)):
         done = call_nas("export", run.path, *words)
         assert done.code == 0
         assert (run.winner / f"{name}.tflite").read_bytes() == content
