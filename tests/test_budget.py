@@ -14,11 +14,13 @@ from nas.budget import Budget, list_mcus, list_profiles, load_mcu, make_budget, 
 from nas.cost.minimum import COSTS, minimum
 from nas.cost.model import Cost, cost
 from nas.errors import InfeasibleError, InputError, SpecError
+from nas.plan.placement import Kernels, PlanKind, Planning
 from nas.space import SearchSpace, load_space
 from nas.space.lookup import list_files
 from nas.tasks import task_names
 from nas.units import parse_bytes, parse_ops
 
+PLANNINGS = (Planning(PlanKind.GREEDY), Planning(), Planning(PlanKind.OVERLAP, (Kernels.REFERENCE,)))
 FOUND = Cost(flash_bytes=1000, sram_bytes=500, ops=2_000_000)
 MCU = """\
 schema = 1
@@ -208,21 +210,42 @@ def refusal(space: SearchSpace, asked: dict[str, int]) -> str:
 
 
 def test_bounds_that_only_different_networks_meet() -> None:
-    """A stem of 6 channels has the fewest ops; one of 8 needs no PAD and takes the least flash and SRAM."""
-    space = NASTY["narrowest-is-not-cheapest"]
-    costs = [cost(point.graph) for point in every_network(space)]
+    """A stem of 6 channels has the fewest ops; one of 8 needs no PAD and takes the least flash and SRAM.
+
+    As TFLM plans: with a plan of ours, least flash and least SRAM are of different networks too.
+    """
+    space, greedy = NASTY["narrowest-is-not-cheapest"], {"planning": Planning(PlanKind.GREEDY)}
+    costs = [cost(point.graph, **greedy) for point in every_network(space)]
     least = {name: min(getattr(each, name) for each in costs) for name in COSTS}
     for name in COSTS:
-        assert reachable(space, Budget(**{name: least[name]}))
-    told = refusal(space, least)
+        assert reachable(space, Budget(**{name: least[name]}, **greedy))
+    told = refusal(space, least | greedy)
     first, second = told.splitlines()
     assert first == (
-        "budget infeasible: no network of made keeps within --flash 2.8 KB (2,896 B), --sram 2.8 KB (2,880 B), "
+        "budget infeasible: no network of made keeps within --flash 2.8 KB (2,896 B), --sram 2.8 KB (2,896 B), "
         "--ops 0.01 M (8,288) at once, though each can be met alone"
     )
     assert second == "nearest feasible budget: --ops 0.02M, the rest as it is"
     for budget in nearest_budgets(told, least):
-        reachable(space, Budget(**budget))
+        reachable(space, Budget(**budget, **greedy))
+
+
+@pytest.mark.parametrize(
+    ("space", "needs"),
+    [("ic_resnet", (149_712, 85_264, 85_264)), ("vww_micronet", (223_248, 223_248, 198_928))],
+)
+def test_how_memory_is_planned_decides(space: str, needs: tuple[int, ...]) -> None:
+    """By TFLM, with overlaps that are safe everywhere, and with those that are safe on the reference kernels."""
+    tried = load_space(space)
+    assert tuple(cost(tried.largest().graph, planning).sram_bytes for planning in PLANNINGS) == needs
+    for planning, need in zip(PLANNINGS, needs, strict=True):
+        assert Budget(sram_bytes=need, planning=planning).admits(tried.largest())
+        assert not Budget(sram_bytes=need - 1, planning=planning).admits(tried.largest())
+        least = minimum(tried, "sram_bytes", planning=planning)
+        assert least is not None
+        assert reachable(tried, Budget(sram_bytes=least.cost.sram_bytes, planning=planning))
+        with pytest.raises(InfeasibleError):
+            reachable(tried, Budget(sram_bytes=least.cost.sram_bytes - 1, planning=planning))
 
 
 def test_the_nearest_budget_leaves_room_for_the_other_bounds() -> None:

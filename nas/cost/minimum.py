@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,13 @@ from nas.cost.arithmetic import up
 from nas.cost.dense import dense_buffers, dense_overlaps
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
-from nas.plan.placement import DEFAULT_PLANNING, Planning
+from nas.plan.placement import DEFAULT_PLANNING, Kernels, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.graph import Graph, GraphBuilder
 from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
 
 MOST_POINTS = 20_000  # looked at before giving up; 2 s. The shipped spaces need a few hundred
+MANY = 1_000  # points that are costed together rather than one by one
 MOST_DEPTHS = 20_000  # combinations of depths; with more the minimum is found, as a rule, but not proved
 COSTS = ("flash_bytes", "sram_bytes", "ops")
 
@@ -60,20 +61,20 @@ def minimum(
         ``None`` where no network within the limits was found.
     """
     limits = limits or {}
-    found: list[tuple[int, Architecture, Cost]] = []
+    found: list[tuple[int, IntArray, Cost]] = []
 
     def worth(bounds: Bounds) -> Any:
         return _possible(bounds, limits if not found else {**limits, name: found[-1][0] - 1})
 
     climb = _Climb(space, worth, planning)
-    for point in climb:
-        costs = cost(point.graph, planning)
+    for point, costs in climb:
         if _within(costs, limits) and (not found or getattr(costs, name) < found[-1][0]):
             found.append((getattr(costs, name), point, costs))
     if not found:
         return None
     value, point, costs = found[-1]
-    return Minimum(point, costs, value if climb.finished else min(value, climb.lowest(name)), climb.finished)
+    at_least = value if climb.finished else min(value, climb.lowest(name))
+    return Minimum(_architecture(space, point), costs, at_least, climb.finished)
 
 
 def find_within(
@@ -81,8 +82,12 @@ def find_within(
 ) -> tuple[Architecture | None, bool]:
     """A network within joint limits, or ``None``; and whether that is proved."""
     climb = _Climb(space, lambda bounds: _possible(bounds, limits), planning)
-    found = next((point for point in climb if _within(cost(point.graph, planning), limits)), None)
+    found = next((_architecture(space, point) for point, costs in climb if _within(costs, limits)), None)
     return found, found is not None or climb.finished
+
+
+def _architecture(space: SearchSpace, point: IntArray) -> Architecture:
+    return space.architecture(choices_of(space, point))
 
 
 def _possible(bounds: Bounds, limits: Mapping[str, int]) -> Any:
@@ -94,28 +99,43 @@ def _within(costs: Cost, limits: Mapping[str, int]) -> bool:
 
 
 class _Climb:
-    """Iterates over the points whose lower bounds are ``worth`` it, from the narrowest of each depth upwards."""
+    """Iterates over the points whose lower bounds are ``worth`` it, from the narrowest of each depth upwards.
+
+    Each comes with its exact costs.
+    """
 
     def __init__(self, space: SearchSpace, worth: Callable[[Bounds], Any], planning: Planning) -> None:
         self.space, self.worth, self.planning = space, worth, planning
         self.complete = self.finished = False
         self.bounds: Bounds = {}
 
-    def __iter__(self) -> Iterator[Architecture]:
+    def __iter__(self) -> Iterator[tuple[IntArray, Cost]]:
         points, self.complete = _narrowest(self.space)
         raised = np.zeros(len(points), np.int64)  # decisions before this one were raised already: each point once
         seen = 0
         while len(points):
             seen += len(points)
             self.bounds = lower_bounds(self.space, points, self.planning)
+            exact = self._exact(points)
             for i in np.argsort(sum(self.bounds.values()), kind="stable"):
                 if np.all(self.worth({name: bound[i] for name, bound in self.bounds.items()})):
-                    yield self.space.architecture(choices_of(self.space, points[i]))
+                    yield points[i], exact(i)
             if seen > MOST_POINTS:
                 return
             alive = np.flatnonzero(np.broadcast_to(self.worth(self.bounds), len(points)))
             points, raised = self._above(points[alive], raised[alive])
         self.finished = self.complete
+
+    def _exact(self, points: IntArray) -> Callable[[int], Cost]:
+        """Exact costs by the position of a point: one by one, or all at once where there are many."""
+        worth = np.flatnonzero(np.broadcast_to(self.worth(self.bounds), len(points)))
+        if len(worth) < MANY:
+            return lambda i: cost(_architecture(self.space, points[i]).graph, self.planning)
+        from nas.cost.population import population_costs  # imports Numba, which takes longer than a few points
+
+        costs = population_costs(self.space, points[worth], self.planning)
+        number = dict(zip(worth.tolist(), range(len(worth)), strict=True))
+        return lambda i: costs[number[i]]
 
     def lowest(self, name: str) -> int:
         """Least bound of what was not looked at when the climb was given up; 0 where not every depth was."""
@@ -166,6 +186,9 @@ class _Unpadded(GraphBuilder):
 def lower_bounds(space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING) -> Bounds:
     """Lower bounds of the costs of points and of all that is wider: cost name -> (networks,)."""
     graph = graph_of_many(space, options, _Unpadded)
+    if may_have_one_channel(space) or any(len(stage.kernel) > 1 for stage in space.spec.stage):
+        # On CMSIS-NN a larger kernel or two channels may overlap where 1x1 or one channel may not.
+        planning = planning._replace(kernels=(Kernels.REFERENCE,))
     longest = np.max(np.broadcast_arrays(*flash.channel_counts(graph)), axis=0)
     size = flash.unshared_bytes(graph) + flash.zero_points(longest)
     if may_have_one_channel(space):
@@ -185,6 +208,9 @@ def least_bytes(graph: Graph, networks: int, planning: Planning) -> IntArray:
 
     Without rounding to TFLM's alignment, so that it rises with every width.
     """
+    # Of a choice of kernels none overlaps more than 1x1.
+    ops = (op if isinstance(op.kernel[0], int) else op._replace(kernel=(1, 1)) for op in graph.ops)
+    graph = replace(graph, ops=tuple(ops))
     _, first, last = dense_buffers(graph, networks)
     reads, distances = dense_overlaps(graph, networks, planning)
     sizes = np.stack([np.broadcast_to(size, networks) for size in map(graph.tensor_bytes, range(len(first)))], axis=1)

@@ -122,7 +122,7 @@ def plan_file(model: Path, planning: Planning, out: Path | None, plot: Path | No
 
 
 def with_plan(model: bytes, planning: Planning) -> tuple[bytes, Plan]:
-    """A slim model with the best plan that was found; without one where TFLM does as well by itself.
+    """A slim model with the best plan that was found; as it is where TFLM does as well by itself.
 
     Raises:
         InputError: the model cannot be planned.
@@ -131,6 +131,8 @@ def with_plan(model: bytes, planning: Planning) -> tuple[bytes, Plan]:
     parsed = read_model(model)
     plan = plan_model(parsed, planning)
     require_safe(plan.apply(parsed), plan.placements, planning.kernels)
+    if plan.offsets is None and parsed.offline_offsets is None:
+        return model, plan
     return with_offline_plan(model, plan.offsets, plan.order), plan
 
 

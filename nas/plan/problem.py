@@ -80,7 +80,7 @@ def _same_bytes(model: ModelFile, buffers: list[Buffer]) -> Iterator[tuple[int, 
     """(output, input) of operators that only change the shape of an input which nobody needs afterwards."""
     known = {buffer.tensor: buffer for buffer in buffers}
     for scope, op in enumerate(model.ops, 1):
-        if op.kind == KEEPS_BYTES:
+        if op.kind == KEEPS_BYTES and op.inputs[0] not in model.outputs:
             x, y = known.get(op.inputs[0]), known.get(op.outputs[0])
             if x and y and x.last == scope == y.first and x.size_bytes == y.size_bytes:
                 yield y.tensor, x.tensor

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nas.cost.flash import flash_bytes
 from nas.cost.model import Cost, cost
 from nas.cost.ops import macs
-from nas.cost.sram import activation_bytes, persistent_bytes
+from nas.cost.sram import greedy_bytes, head, persistent_bytes
 from nas.export.flatbuffer import input_detail, load, operator_names, output_detail, tensors
+from nas.export.model_reader import read_model
+from nas.export.offline_plan import with_offline_plan
 from nas.harness.tflm import ArenaReport, TflmModel, measure_arena
+from nas.plan.placement import Kernels, PlanKind, Planning
+from nas.plan.planner import plan_model
 from nas.space import Architecture
 
 Case = tuple[Architecture, bytes]
+GREEDY, REFERENCE = Planning(PlanKind.GREEDY), Planning(PlanKind.OVERLAP, (Kernels.REFERENCE,))
 
 
 def test_flash_is_the_size_of_the_file(case: Case) -> None:
@@ -23,8 +29,20 @@ def test_flash_is_the_size_of_the_file(case: Case) -> None:
 def test_sram_is_the_arena_of_tflm(case: Case) -> None:
     architecture, model = case
     graph = architecture.graph
-    activations, persistent = activation_bytes(graph), persistent_bytes(graph)
+    activations, persistent = greedy_bytes(graph), persistent_bytes(graph)
     assert measure_arena(model) == ArenaReport(activations + persistent, activations, persistent)
+
+
+@pytest.mark.parametrize("planning", [Planning(), REFERENCE], ids=["default", "reference"])
+def test_with_its_plan_the_file_costs_what_was_predicted(case: Case, planning: Planning) -> None:
+    architecture, model = case
+    graph = architecture.graph
+    plan = plan_model(read_model(model), planning)
+    planned = with_offline_plan(model, plan.offsets, plan.order)
+    assert head(graph, planning) == (plan.planned_bytes, plan.offsets is not None)
+    assert cost(graph, planning) == Cost(len(planned), measure_arena(planned).total_bytes, 2 * macs(graph))
+    samples = np.random.default_rng(0).integers(-128, 128, (8, *architecture.input_shape), dtype=np.int8)
+    assert np.array_equal(TflmModel(planned).run(samples), TflmModel(model).run(samples))
 
 
 def test_the_file_has_the_operators_and_shapes_of_the_graph(case: Case) -> None:
@@ -75,9 +93,10 @@ def test_the_file_computes_what_the_network_does(case: Case, float_run: tuple[np
 def test_cost_gathers_the_three(case: Case) -> None:
     architecture, model = case
     graph = architecture.graph
-    assert cost(graph) == Cost(len(model), measure_arena(model).total_bytes, 2 * macs(graph))
-    assert cost(graph).to_json() == {
+    found = cost(graph, GREEDY)
+    assert found == Cost(len(model), measure_arena(model).total_bytes, 2 * macs(graph))
+    assert found.to_json() == {
         "flash_bytes": len(model),
-        "sram_bytes": activation_bytes(graph) + persistent_bytes(graph),
+        "sram_bytes": greedy_bytes(graph) + persistent_bytes(graph),
         "ops": 2 * macs(graph),
     }

@@ -15,14 +15,15 @@ from nas.cost.file_cost import report
 from nas.cost.file_memory import persistent_bytes
 from nas.cost.lowering import lower
 from nas.cost.model import cost
-from nas.cost.sram import activation_bytes
+from nas.cost.sram import head
 from nas.cost.tflm_sizes import CORE, KERNELS
 from nas.errors import InputError
 from nas.export.model_reader import read_model
 from nas.harness.tflm import ArenaReport, measure_arena
 from nas.model_file import FileOp, FileTensor, ModelFile
 from nas.plan.greedy import greedy_plan, tflm_placements
-from nas.plan.placement import Buffer
+from nas.plan.placement import Buffer, PlanKind, Planning
+from nas.plan.planner import plan_model
 from nas.space import Architecture, load_space
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -196,17 +197,20 @@ def networks(space_file: Path) -> list[Architecture]:
 SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.toml"))
 
 
+@pytest.mark.parametrize("planning", [Planning(PlanKind.GREEDY), Planning()], ids=["greedy", "default"])
 @pytest.mark.parametrize("space_file", SPACES, ids=lambda path: path.stem)
-def test_an_architecture_costs_what_its_file_does(space_file: Path) -> None:
+def test_an_architecture_costs_what_its_file_does(space_file: Path, planning: Planning) -> None:
     for architecture in networks(space_file):
-        graph, predicted = architecture.graph, cost(architecture.graph)
-        costs = report(lower(graph, predicted.flash_bytes))
+        graph = architecture.graph
+        predicted = cost(graph, planning)
+        file = lower(graph, predicted.flash_bytes)
+        costs = report(plan_model(file, planning).apply(file))
         assert (costs.flash_bytes, costs.sram_bytes, costs.ops) == (
             predicted.flash_bytes,
             predicted.sram_bytes,
             predicted.ops,
         )
-        assert costs.activation_bytes == activation_bytes(graph)
+        assert costs.activation_bytes == head(graph, planning).size_bytes
         assert costs.params == graph.parameters
         assert costs.unsupported == ()
         assert [layer.name for layer in costs.layers] == [op.name for op in graph.ops]

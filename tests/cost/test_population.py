@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from made_spaces import NASTY, every_row, make_space, stage
 
 from nas.cost.model import Cost, cost
-from nas.cost.planner import plan_many
 from nas.cost.population import CHUNK, Costs, population_costs
-from nas.plan.greedy import greedy_plan
-from nas.plan.placement import Buffer
+from nas.plan.placement import DEFAULT_PLANNING, Kernels, PlanKind, Planning
 from nas.space import SearchSpace, list_files, load_space
 from nas.space.many import choices_of
 
@@ -25,6 +23,12 @@ ALL_OF_ONE_CHANNEL = {  # no decision offers one channel, and a depthwise convol
     "kernel": make_space(stage("stem", "conv", 1), stage("blocks", "ds", 1, ((1, 1), (3, 3)), repeat=(1, 2))),
 }
 
+OTHER_PLANNINGS = [
+    Planning(PlanKind.GREEDY),
+    Planning(PlanKind.PACKED),
+    *(Planning(PlanKind.OVERLAP, (kernels,)) for kernels in Kernels),
+]
+
 
 def some_rows(space: SearchSpace, rng: np.random.Generator, count: int) -> np.ndarray:
     """Random options, some rows at a corner of the space."""
@@ -34,12 +38,12 @@ def some_rows(space: SearchSpace, rng: np.random.Generator, count: int) -> np.nd
     return np.where(rng.random((count, 1)) < 0.2, corners, rows)
 
 
-def alone(space: SearchSpace, rows: np.ndarray) -> list[Cost]:
-    return [cost(space.architecture(choices_of(space, row)).graph) for row in rows]
+def alone(space: SearchSpace, rows: np.ndarray, planning: Planning = DEFAULT_PLANNING) -> list[Cost]:
+    return [cost(space.architecture(choices_of(space, row)).graph, planning) for row in rows]
 
 
-def together(space: SearchSpace, rows: np.ndarray) -> list[Cost]:
-    costs = population_costs(space, rows)
+def together(space: SearchSpace, rows: np.ndarray, planning: Planning = DEFAULT_PLANNING) -> list[Cost]:
+    costs = population_costs(space, rows, planning)
     assert all(len(each) == len(rows) for each in astuple(costs))
     return [costs[network] for network in range(len(rows))]
 
@@ -51,6 +55,16 @@ def test_costs_are_those_of_each_network(name: str, seed: int, count: int) -> No
     space = SPACES[name]
     rows = some_rows(space, np.random.default_rng(seed), count)
     assert together(space, rows) == alone(space, rows)
+
+
+@pytest.mark.parametrize("planning", OTHER_PLANNINGS, ids=lambda one: f"{one.kind}-{','.join(one.kernels)}")
+@pytest.mark.parametrize("name", SPACES)
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_however_memory_is_planned(name: str, planning: Planning, seed: int) -> None:
+    space = SPACES[name]
+    rows = some_rows(space, np.random.default_rng(seed), 12)
+    assert together(space, rows, planning) == alone(space, rows, planning)
 
 
 @pytest.mark.parametrize("name", ["grey", "fixed-widths", "one-channel-without-choice"])
@@ -105,27 +119,3 @@ def test_options_of_absent_blocks_are_not_looked_at() -> None:
 def test_options_may_be_a_list() -> None:
     space = SPACES["fixed-widths"]
     assert together(space, [[0, 1, 0, 1]]) == alone(space, np.array([[0, 1, 0, 1]]))  # type: ignore[arg-type]
-
-
-@st.composite
-def many_buffers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes of few values, so that there are ties, some of them 0; lives that differ between networks."""
-    buffers, networks = draw(st.integers(1, 12)), draw(st.integers(1, 4))
-    first = np.cumsum([draw(st.integers(0, 2)) for _ in range(buffers)])
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    most = draw(st.integers(1, 40))
-    sizes = 16 * rng.integers(0, most + 1, (networks, buffers))
-    last = first + rng.integers(0, draw(st.integers(1, 8)), (networks, buffers))
-    return sizes, first, last
-
-
-@settings(max_examples=300, deadline=None)
-@given(many_buffers())
-def test_many_plans_are_those_of_the_planner(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    sizes, first, last = drawn
-    expected = []
-    for size, end in zip(sizes.tolist(), last.tolist(), strict=True):
-        buffers = [Buffer(i, size[i], int(first[i]), end[i]) for i in range(len(size)) if size[i]]
-        plan = greedy_plan(buffers)
-        expected.append(max((plan[b.tensor] + b.size_bytes for b in buffers), default=0))
-    assert plan_many(sizes, first, last).tolist() == expected

@@ -266,7 +266,7 @@ def test_tight_distance_of_a_convolution() -> None:
     found = check(file, 200, 200 - 116)
     assert found == Violation(0, "CONV_2D", 0, 10, "reference")
     assert found.describe(file) == (
-        "byte 10 of tensor 't1x4x4x1' is overwritten before operator 1, CONV_2D, reads it (reference)"
+        "byte 10 of tensor 0 (t1x4x4x1) is overwritten before operator 1, CONV_2D, reads it (reference)"
     )
 
 
