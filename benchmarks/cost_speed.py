@@ -31,6 +31,7 @@ from nas.cost.model import cost
 from nas.cost.population import population_costs
 from nas.cost.relaxed import relaxed_costs
 from nas.models.network import Network, build_network
+from nas.plan.placement import Kernels, PlanKind, Planning
 from nas.space import Architecture, SearchSpace, list_files, load_space
 from nas.space.many import choices_of
 
@@ -96,6 +97,9 @@ PEERS: dict[str, Peer] = {
 }
 
 
+REFERENCE, GREEDY = Planning(kernels=(Kernels.REFERENCE,)), Planning(PlanKind.GREEDY)
+
+
 def main() -> None:
     """Print one table of rates and one of answer times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,7 +113,7 @@ def main() -> None:
 
 def _rates(spaces: list[SearchSpace]) -> Table:
     peers = {name: peer for name, peer in PEERS.items() if _installed(name)}
-    table = Table("evaluations per second, one core", *(space.name for space in spaces))
+    table = Table("evaluations per second", *(space.name for space in spaces))
     columns = [_space_rates(space, peers) for space in spaces]
     for row in columns[0]:
         table.add_row(row, *(f"{column[row]:,.0f}" for column in columns))
@@ -126,9 +130,13 @@ def _space_rates(space: SearchSpace, peers: dict[str, Peer]) -> dict[str, float]
     height, width, channels = space.spec.input
     jobs: dict[str, Callable[[], int]] = {
         f"ours, {POPULATION:,} at once": lambda: _count(population_costs(space, options).ops),
+        "the same, bound of SRAM": lambda: _count(population_costs(space, options, exact=False).ops),
+        "the same, plans for reference kernels": lambda: _count(population_costs(space, options, REFERENCE).ops),
+        "the same, as TFLM plans": lambda: _count(population_costs(space, options, GREEDY).ops),
         "ours, 1,000 at once": lambda: _count(population_costs(space, options[:1000]).ops),
         "ours, one by one from architectures": lambda: _one_by_one(networks),
         "ours, one by one from graphs": lambda: _count(cost(graph) for graph in graphs),
+        "the same, one by one as TFLM plans": lambda: _count(cost(graph, GREEDY) for graph in graphs),
     }
     for name, peer in peers.items():
         label = f"{name} {importlib.metadata.version(name)}, operations only"

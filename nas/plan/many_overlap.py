@@ -6,6 +6,8 @@ that it repeats.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numba
@@ -15,6 +17,7 @@ from nas.plan.placement import ALIGNMENT
 from nas.plan.solver import MOST_STATES
 
 SLOTS = 1 << (2 * MOST_STATES).bit_length()  # for states that were tried in vain
+CHUNK = 256  # networks that one thread solves at a time
 NONE = -1
 
 
@@ -31,6 +34,9 @@ class Work(NamedTuple):
     core: Any
     until: Any
     """Of each item of the core: its last neighbour there."""
+    matters: Any
+    """Of each item of the core: those placed by then that have neighbours to come, ``mattering`` of them."""
+    mattering: Any
     offsets: Any
     places: Any
     """Of each item of the core: offsets to try, ``tried`` of ``found`` so far."""
@@ -44,7 +50,9 @@ class Work(NamedTuple):
     stamp: Any
 
 
-def solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any) -> Any:
+def solve_many(
+    sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any, *, exact: bool = True
+) -> Any:
     """Heights that ``solve`` reaches for each network: (networks,).
 
     Args:
@@ -54,16 +62,28 @@ def solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, en
         reads: (networks, buffers, k), the buffers that are read by the operator that writes each one; -1: none.
         distances: (networks, buffers, k), how far below each of those it may start if that dies there, aligned.
         enough: (networks,), heights that are reached without.
+        exact: ``False``: without the thorough search at the end. Heights are then reached too, but may not be least.
     """
-    buffers = sizes.shape[1]
+    networks, buffers = sizes.shape
+    parts = [slice(start, start + CHUNK) for start in range(0, networks, CHUNK)]
 
+    def solve_part(part: slice) -> Any:
+        arrays = sizes[part], first, last[part], reads[part], distances[part], enough[part]
+        return _solve_many(*arrays, 2 if exact else 1, _work(buffers))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code does without Python's lock
+        return np.concatenate([enough[:0], *pool.map(solve_part, parts)])
+
+
+def _work(buffers: int) -> Work:
     def array(*shape: int, kind: Any = np.int64) -> Any:
         return np.zeros(shape, kind)
 
-    vectors = {name: array(buffers + 2) for name in ("counts", "aside", "needs", "waiting", "core", "until", "offsets")}
-    work = Work(
+    names = ("counts", "aside", "needs", "waiting", "core", "until", "mattering", "offsets")
+    return Work(
         near=array(buffers, buffers, 3),
-        **vectors,
+        **{name: array(buffers + 2) for name in names},
+        matters=array(buffers, buffers),
         places=array(buffers, 4 * buffers + 2),
         tried=array(buffers),
         found=array(buffers),
@@ -73,11 +93,12 @@ def solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, en
         stamps=array(SLOTS),
         stamp=array(1),
     )
-    return _solve_many(sizes, first, last, reads, distances, enough, work)
 
 
-@numba.njit(cache=True)
-def _solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any, work: Any) -> Any:
+@numba.njit(cache=True, nogil=True)
+def _solve_many(
+    sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any, searches: int, work: Any
+) -> Any:
     """``solve`` for each network."""
     heights = enough.copy()
     for network in range(len(sizes)):
@@ -86,13 +107,16 @@ def _solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, e
         if least >= heights[network]:
             continue
         _neighbours(size, first, end, read, distance, work)
-        low, high, height = least - ALIGNMENT, heights[network], least
-        while low < height < high:
-            if _fits(size, height, work):
-                high = height
-            else:
-                low = height
-            height = low + (high - low) // (2 * ALIGNMENT) * ALIGNMENT
+        high = heights[network]
+        for search in range(searches):
+            thorough = search == 1
+            low, height = least - ALIGNMENT, high - ALIGNMENT if thorough else least
+            while low < height < high:
+                if _fits(size, height, thorough, work):
+                    high = height
+                else:
+                    low = height
+                height = low + (high - low) // (2 * ALIGNMENT) * ALIGNMENT
         heights[network] = high
     return heights
 
@@ -149,7 +173,7 @@ def _append(work: Any, item: int, other: int, above: int, below: int) -> None:
 
 
 @numba.njit(cache=True)
-def _fits(size: Any, height: int, work: Any) -> bool:
+def _fits(size: Any, height: int, thorough: bool, work: Any) -> bool:
     """``Search.run``."""
     _set_aside(size, height, work)
     length = _find_core(size, work)
@@ -160,7 +184,7 @@ def _fits(size: Any, height: int, work: Any) -> bool:
         return True
     work.stamp[0] += 1
     k, states = 0, 1
-    _find_places(0, size, height, work)
+    _find_places(0, size, height, thorough, work)
     while k >= 0:
         if not _place(k, work):
             k -= 1
@@ -173,7 +197,7 @@ def _fits(size: Any, height: int, work: Any) -> bool:
         if states > MOST_STATES:
             return False
         k += 1
-        _find_places(k, size, height, work)
+        _find_places(k, size, height, thorough, work)
     return False
 
 
@@ -216,10 +240,17 @@ def _find_core(size: Any, work: Any) -> int:
             if not work.aside[other]:
                 work.until[length] = max(work.until[length], other)
         length += 1
+    for k in range(length):
+        count = 0
+        for j in range(k + 1):
+            if work.until[j] > work.core[k]:
+                work.matters[k, count] = work.core[j]
+                count += 1
+        work.mattering[k] = count
     return length
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _place(k: int, work: Any) -> bool:
     """Put item number ``k`` of the core to the next place that was not in vain, if there is one."""
     while work.tried[k] < work.found[k]:
@@ -230,14 +261,13 @@ def _place(k: int, work: Any) -> bool:
     return False
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _is_in_vain(k: int, work: Any, remember: bool) -> bool:
     """Whether a state was tried in vain; if ``remember``, from now on it was."""
     key = np.uint64(k + 1)
-    for j in range(k + 1):
-        if work.until[j] > work.core[k]:
-            key = (key ^ np.uint64(work.offsets[work.core[j]])) * np.uint64(0x9E3779B97F4A7C15)
-            key ^= key >> np.uint64(29)
+    for j in range(work.mattering[k]):
+        key = (key ^ np.uint64(work.offsets[work.matters[k, j]])) * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(29)
     slot = np.int64(key & np.uint64(SLOTS - 1))
     while work.stamps[slot] == work.stamp[0]:
         if work.in_vain[slot] == key:
@@ -248,8 +278,8 @@ def _is_in_vain(k: int, work: Any, remember: bool) -> bool:
     return False
 
 
-@numba.njit(cache=True)
-def _find_places(k: int, size: Any, height: int, work: Any) -> None:
+@numba.njit(cache=True, inline="always")
+def _find_places(k: int, size: Any, height: int, thorough: bool, work: Any) -> None:
     """``Search._places`` of item number ``k`` of the core."""
     item, places, room = work.core[k], work.places[k], work.room
     rooms = _find_room(item, size, height, work)
@@ -260,11 +290,12 @@ def _find_places(k: int, size: Any, height: int, work: Any) -> None:
         if room[i, 0] < room[i, 1]:
             places[count] = room[i, 1]
             count += 1
-    for n in range(work.counts[item]):
-        other, above, below = work.near[item, n]
+    for n in range(work.counts[item] if thorough else 0):
+        other = work.near[item, n, 0]
         if work.aside[other] or other < item:
             continue
-        for offset in (above, height - size[other] - below):
+        for end in range(2):
+            offset = height - size[other] - work.near[item, n, 2] if end else work.near[item, n, 1]
             fits = False
             for i in range(rooms):
                 fits |= room[i, 0] <= offset <= room[i, 1]
@@ -276,15 +307,15 @@ def _find_places(k: int, size: Any, height: int, work: Any) -> None:
     work.tried[k], work.found[k] = 0, count
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def _find_room(item: int, size: Any, height: int, work: Any) -> int:
     """``Search._room`` beside what is placed before it, into ``work.room``; how many intervals."""
     taken, count = work.taken, 0
     for n in range(work.counts[item]):
-        other, above, below = work.near[item, n]
+        other = work.near[item, n, 0]
         if work.aside[other] or other > item:
             continue
-        start, end = work.offsets[other] - below, work.offsets[other] + above
+        start, end = work.offsets[other] - work.near[item, n, 2], work.offsets[other] + work.near[item, n, 1]
         at = count
         while at and taken[at - 1, 0] > start:
             taken[at, 0], taken[at, 1] = taken[at - 1, 0], taken[at - 1, 1]

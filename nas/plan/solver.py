@@ -1,8 +1,9 @@
 """Places items in as few bytes as it can find: bisects the height, and asks for each whether there is a placement.
 
 For one height, items that fit in wherever the others lie are set aside. The others are placed in the order in which
-they begin to live, each at an end of the room that is left to it, or so far from the bottom or the top that a later one
-just fits beyond it. What was tried in vain is remembered by the offsets that still matter.
+they begin to live, each at an end of the room that is left to it. What was tried in vain is remembered by the offsets
+that still matter. Then a thorough search, which also places items so far from the bottom or the top that a later one
+just fits beyond, goes on from the height reached: as a rule it only finds that there is no less.
 
 For chains (each operator reads only what the one before it wrote) this is exact: the next item is concerned only with
 the lowest and the highest place that the last one can take, and both are among the ends of its room. For other graphs
@@ -36,24 +37,26 @@ def solve(problem: Problem, enough_bytes: int, most_states: int = MOST_STATES) -
 
     A height that is not decided within ``most_states`` counts as too small.
     """
-    too_small, found, complete = problem.least_bytes - ALIGNMENT, None, True
-    height = problem.least_bytes
-    while too_small < height < enough_bytes:
-        search = Search(problem, height, most_states)
-        offsets = search.run()
-        if offsets is None:
-            too_small, complete = height, complete and search.states <= most_states
-        else:
-            enough_bytes, found = height, offsets
-        height = too_small + (enough_bytes - too_small) // (2 * ALIGNMENT) * ALIGNMENT
+    found, complete = None, True
+    for thorough in (False, True):
+        too_small, complete = problem.least_bytes - ALIGNMENT, True
+        height = enough_bytes - ALIGNMENT if thorough else problem.least_bytes
+        while too_small < height < enough_bytes:
+            search = Search(problem, height, most_states, thorough)
+            offsets = search.run()
+            if offsets is None:
+                too_small, complete = height, complete and search.states <= most_states
+            else:
+                enough_bytes, found = height, offsets
+            height = too_small + (enough_bytes - too_small) // (2 * ALIGNMENT) * ALIGNMENT
     return Solution(enough_bytes, found, complete)
 
 
 class Search:
     """Depth first through the placements within one height."""
 
-    def __init__(self, problem: Problem, height: int, most_states: int) -> None:
-        self.problem, self.height, self.most_states = problem, height, most_states
+    def __init__(self, problem: Problem, height: int, most_states: int, thorough: bool = True) -> None:
+        self.problem, self.height, self.most_states, self.thorough = problem, height, most_states, thorough
         self.states = 0
         self.offsets: dict[int, int] = {}
         self.aside = _always_fit(problem, height)
@@ -114,7 +117,7 @@ class Search:
         room = self._room(item, self.before[k])
         ends = [end for first, last in room for end in ((first, last) if first < last else (first,))]
         yield from ends
-        for other in self.after[k]:
+        for other in self.after[k] if self.thorough else ():
             top = self.height - self.problem.items[other.item].size_bytes - other.below
             for offset in (other.above, top):
                 if offset not in ends and any(first <= offset <= last for first, last in room):
