@@ -130,7 +130,6 @@ def _space_rates(space: SearchSpace, peers: dict[str, Peer]) -> dict[str, float]
     height, width, channels = space.spec.input
     jobs: dict[str, Callable[[], int]] = {
         f"ours, {POPULATION:,} at once": lambda: _count(population_costs(space, options).ops),
-        "the same, bound of SRAM": lambda: _count(population_costs(space, options, exact=False).ops),
         "the same, plans for reference kernels": lambda: _count(population_costs(space, options, REFERENCE).ops),
         "the same, as TFLM plans": lambda: _count(population_costs(space, options, GREEDY).ops),
         "ours, 1,000 at once": lambda: _count(population_costs(space, options[:1000]).ops),

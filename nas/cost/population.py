@@ -38,9 +38,7 @@ class Costs:
         return Cost(int(self.flash_bytes[network]), int(self.sram_bytes[network]), int(self.ops[network]))
 
 
-def population_costs(
-    space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING, *, exact: bool = True
-) -> Costs:
+def population_costs(space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING) -> Costs:
     """Costs of many points of a space, each equal to ``cost`` of the point's graph.
 
     Args:
@@ -48,7 +46,6 @@ def population_costs(
         options: (networks, decisions), the index of the option taken for every one of ``space.decisions``; those of
             blocks that a network does not have are not looked at.
         planning: how memory is planned.
-        exact: ``False``: faster where networks branch; SRAM is a bound then, never too low, and as a rule equal.
     """
     options = np.asarray(options)
     found = np.zeros((3, len(options)), np.int64)
@@ -59,19 +56,19 @@ def population_costs(
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         graph = graph_of_many(space, options[chunk])
-        planned = _head(graph, len(chunk), planning, exact)
+        planned = _head(graph, len(chunk), planning)
         found[0, chunk] = flash.flash_bytes(graph, planned.in_file)
         found[1, chunk] = planned.size_bytes + sram.persistent_bytes(graph)
         found[2, chunk] = ops(graph)
     return Costs(*found)
 
 
-def _head(graph: Graph, networks: int, planning: Planning, exact: bool) -> sram.Head:
+def _head(graph: Graph, networks: int, planning: Planning) -> sram.Head:
     """``sram.head`` of each network."""
     buffers = dense_buffers(graph, networks)
     greedy = plan_many(*buffers)
     if planning.kind is PlanKind.GREEDY:
         return sram.Head(greedy, np.zeros(networks, bool))
     reads, distances = dense_overlaps(graph, networks, planning)
-    planned = solve_many(*buffers, reads, aligned(distances), greedy, exact=exact)
+    planned = solve_many(*buffers, reads, aligned(distances), greedy)
     return sram.Head(planned, planned < greedy)

@@ -53,9 +53,7 @@ class Work(NamedTuple):
     stamp: Any
 
 
-def solve_many(
-    sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any, *, exact: bool = True
-) -> Any:
+def solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any) -> Any:
     """Heights that ``solve`` reaches for each network: (networks,).
 
     Args:
@@ -65,14 +63,13 @@ def solve_many(
         reads: (networks, buffers, k), the buffers that are read by the operator that writes each one; -1: none.
         distances: (networks, buffers, k), how far below each of those it may start if that dies there, aligned.
         enough: (networks,), heights that are reached without.
-        exact: ``False``: without the thorough search at the end. Heights are then reached too, but may not be least.
     """
     networks, buffers = sizes.shape
     parts = [slice(start, start + CHUNK) for start in range(0, networks, CHUNK)]
 
     def solve_part(part: slice) -> Any:
         arrays = sizes[part], first, last[part], reads[part], distances[part], enough[part]
-        return _solve_many(*arrays, 2 if exact else 1, _work(buffers))
+        return _solve_many(*arrays, _work(buffers))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code does without Python's lock
         return np.concatenate([enough[:0], *pool.map(solve_part, parts)])
@@ -99,9 +96,7 @@ def _work(buffers: int) -> Work:
 
 
 @numba.njit(cache=True, nogil=True)
-def _solve_many(
-    sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any, searches: int, work: Any
-) -> Any:
+def _solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, enough: Any, work: Any) -> Any:
     """``solve`` for each network."""
     heights = enough.copy()
     for network in range(len(sizes)):
@@ -111,8 +106,7 @@ def _solve_many(
             continue
         _neighbours(size, first, end, read, distance, work)
         high = heights[network]
-        for search in range(searches):
-            thorough = search == 1
+        for thorough in (False, True):
             low, height = least - ALIGNMENT, high - ALIGNMENT if thorough else least
             while low < height < high:
                 if _fits(size, height, thorough, work):

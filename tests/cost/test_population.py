@@ -119,13 +119,3 @@ def test_options_of_absent_blocks_are_not_looked_at() -> None:
 def test_options_may_be_a_list() -> None:
     space = SPACES["fixed-widths"]
     assert together(space, [[0, 1, 0, 1]]) == alone(space, np.array([[0, 1, 0, 1]]))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", ["ic_resnet", "bottlenecks", "kws_ds_cnn"])
-def test_the_faster_bound_is_never_too_low(name: str) -> None:
-    space = SPACES[name]
-    rows = some_rows(space, np.random.default_rng(7), 400)
-    exact, bound = population_costs(space, rows), population_costs(space, rows, exact=False)
-    assert (bound.sram_bytes >= exact.sram_bytes).all()
-    assert (bound.flash_bytes >= exact.flash_bytes).all()
-    assert (bound.sram_bytes == exact.sram_bytes).mean() > 0.95
