@@ -6,6 +6,9 @@
 Every plan is written into the file, loaded by the ``tflite-micro`` wheel, whose own figures are shown, and run on 100
 random inputs; published networks on 100 real ones too, where ``--data`` has them (folders ``kws01``, ``vww01``,
 ``ic01``, ``ad01`` of the benchmark's ``.bin`` files). Outputs must be those of the file without a plan, to the bit.
+Networks with random weights often answer all inputs alike; so the same plans are tried on the files cut off before the
+pooling, too, where whole maps are compared, on 10 inputs (``same maps``).
+
 ``bound`` is the most that any plan could save: what is alive at once, less what may overlap. ``replay`` counts the
 plans that the verifier, which shares no code with the planner, found safe on their kernels; ``predicted`` those whose
 flash and arena are to the byte what was told before anything was trained. ``--expansions`` adds a table of inverted
@@ -37,9 +40,10 @@ from rich.table import Table
 from nas.cost.lowering import lower
 from nas.cost.model import cost
 from nas.cost.sram import greedy_bytes
-from nas.export.flatbuffer import input_detail
+from nas.export.flatbuffer import input_detail, load, operator_name
 from nas.export.model_reader import read_model
 from nas.export.offline_plan import with_offline_plan
+from nas.export.slim import write_slim
 from nas.harness.identity import random_inputs, run_tflm
 from nas.harness.stderr import captured_stderr
 from nas.harness.tflm import measure_arena
@@ -56,7 +60,7 @@ PLANS = {
     "overlap, nas-c": Planning(kernels=(Kernels.NAS_C,)),
 }
 DATA = {"kws_ref_model": "kws01", "vww_96_int8": "vww01", "pretrainedResnet_quant": "ic01", "ad01_int8": "ad01"}
-INPUTS = 100
+INPUTS, MAP_INPUTS = 100, 10
 AD_FRAMES, AD_BANDS = 5, 128  # of the anomaly-detection network: five frames of a spectrogram side by side
 
 Record = dict[str, Any]
@@ -123,7 +127,29 @@ def measure_network(job: tuple[str, int, Path | None, list[str]]) -> Record:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".part").write_bytes(model)
             path.with_suffix(".part").replace(path)
-    return {"name": space, "seed": seed, **measure(model, _random(model), plans)}
+    return {"name": space, "seed": seed, **measure(model, _random(model), plans), "maps": measure_maps(model, plans)}
+
+
+def measure_maps(model: bytes, plans: Sequence[str]) -> Record:
+    """Inputs whose map before the pooling stays the same, by plan; and how many different maps there are."""
+    inputs, parsed = _random(model)[:MAP_INPUTS], read_model(model)
+    expected = run_tflm(_cut(with_offline_plan(model, None)), inputs)
+    record: Record = {"distinct": len(set(expected)), "bytes": len(expected[0])}
+    for name in plans:
+        plan = plan_model(parsed, PLANS[name])
+        outputs = run_tflm(_cut(with_offline_plan(model, plan.offsets, plan.order)), inputs)
+        record[name] = sum(one == other for one, other in zip(outputs, expected, strict=True))
+    return record
+
+
+def _cut(model: bytes) -> bytes:
+    """The model up to its pooling, with its plan."""
+    tree = load(model)
+    graph = tree.subgraphs[0]
+    pooling = next(i for i, op in enumerate(graph.operators) if operator_name(tree, op) == "AVERAGE_POOL_2D")
+    graph.outputs = [int(graph.operators[pooling].inputs[0])]
+    graph.operators = graph.operators[:pooling]
+    return write_slim(tree, len(model))
 
 
 def measure(model: bytes, inputs: list[list[Any]], plans: Sequence[str]) -> Record:
@@ -232,8 +258,8 @@ def _file_table(records: list[Record], plans: Sequence[str]) -> Table:
 
 def _space_table(records: list[Record], plans: Sequence[str]) -> Table:
     title = "random networks: activations against TFLM's greedy plan; 'same': networks whose outputs all stay the same"
-    columns = ("space", "networks", "plan", "mean", "bound", "best", "arena, mean", "same", "replay", "predicted")
-    table = Table(*columns, title=title)
+    figures = ("mean", "bound", "best", "arena, mean", "same", "same maps", "replay", "predicted")
+    table = Table("space", "networks", "plan", *figures, title=title)
     for space in dict.fromkeys(record["name"] for record in records):
         own = [record for record in records if record["name"] == space]
         for name in plans:
@@ -246,6 +272,7 @@ def _space_table(records: list[Record], plans: Sequence[str]) -> Table:
             arenas = [one[name]["arena"] / one["greedy"]["arena"] - 1 for one in own]
             counts = [
                 sum(one[name]["same"] == one["inputs"] for one in own),
+                sum(one["maps"][name] == MAP_INPUTS for one in own),
                 sum(one[name]["safe"] for one in own),
                 sum(costs == (one[name]["flash"], one[name]["arena"]) for costs, one in zip(told, own, strict=True)),
             ]
