@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nas.cli.app import main
 from nas.space import SearchSpace, load_space
@@ -46,6 +47,9 @@ name = "middle"
 source = "tests"
 width = { stem = [8], blocks = [6, 4] }
 """
+
+settings.register_profile("untimed", deadline=None)  # other work on the machine must not fail a test
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
