@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from nas.plan.problem import Item, Problem
 from nas.plan.solver import Solution
 
-ROUNDS = 120  # placements of all items; a few milliseconds each for 150 operators
+ROUNDS = 40  # placements of all items; a few milliseconds each for 150 operators
 SEED = 0
 
 SIZES: tuple[Callable[[Item], int], ...] = (  # of which the largest is placed first
