@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from nas.cost.ops import ops
+from nas.engines import Report
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.models.network import Network, build_network
@@ -19,7 +20,9 @@ from nas.space import Architecture
 from nas.tasks import DataSet, Task
 from nas.tasks.base import InputQuantization
 from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, training_data
-from nas.training.loop import Epoch, Recipe, accuracy, train
+from nas.training.loop import Epoch, Recipe, accuracy, batch_loss, descend, train
+from nas.training.recipe import make_optimizer
+from nas.training.runtime import Runtime, open_runtime
 
 MAX_SEED = 2**31 - 1  # with the epoch it must fit into the 64 bits of torch's generators
 WARMUP_STEPS = 3  # the first steps are slower: kernels are chosen then
@@ -28,15 +31,20 @@ CALIBRATION_STEPS = 10  # timed training steps
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Data, task, device and seed of one run."""
+    """Data, task, devices and seed of one run."""
 
     task: Task
     dataset: DataSet
     data: TrainingData
-    device: torch.device
+    runtime: Runtime
     seed: int
     reporter: Reporter
     started: float  # on the monotonic clock, before the data was loaded
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data lies and networks are evaluated; the first of several that train."""
+        return self.runtime.device
 
     @property
     def quantization(self) -> InputQuantization:
@@ -46,7 +54,7 @@ class Session:
     @property
     def clips(self) -> int:
         """Training samples of one epoch."""
-        return self.data.train_inputs.shape[1]
+        return self.data.clips
 
     def data_record(self) -> dict[str, Any]:
         """What every record says of the data: name, counts, whether it is synthetic, and the notes."""
@@ -57,44 +65,83 @@ class Session:
         return labelled_tensors(self.dataset.test, self.quantization, self.device)
 
     def train(
-        self, architecture: Architecture, epochs: int, what: str, checkpoint: Path | None = None
+        self,
+        architecture: Architecture,
+        epochs: int,
+        what: str,
+        checkpoint: Path | None = None,
+        follow: Callable[[Network, Epoch], None] = lambda network, epoch: None,
     ) -> tuple[Network, list[Epoch]]:
-        """Train a fresh network; the same seed and epochs give the same weights."""
+        """Train a fresh network; the same seed and epochs give the same weights.
+
+        ``follow`` is called after each epoch; it may evaluate the network, and may raise to end the training.
+        """
         network = build_network(architecture.graph, self.seed)
 
-        def show(epoch: Epoch) -> None:
+        def on_epoch(epoch: Epoch) -> None:
             self.reporter.epoch(what, epoch, epochs)
+            follow(network, epoch)
 
-        history = train(network, self.data, Recipe(epochs), self.task.augment, self.seed, show, checkpoint)
+        recipe = Recipe(epochs)
+        history = train(
+            network, self.data, recipe, self.task.augment, self.seed, on_epoch, checkpoint, runtime=self.runtime
+        )
         return network, history
 
     def validate(self, network: Network) -> float:
         """Float accuracy on the validation split, the only one that a search may look at."""
         return accuracy(network, self.data, self.data.validation)
 
-    def score(self, architecture: Architecture, epochs: int, what: str) -> tuple[float, float]:
-        """Short training -> validation accuracy, and the seconds that it took."""
+    def score(
+        self, architecture: Architecture, epochs: int, what: str, report: Report = lambda epoch, score: None
+    ) -> tuple[float, float]:
+        """Short training -> validation accuracy, and the seconds that it took.
+
+        ``report`` takes the accuracy after every epoch but the last; what it raises ends the training.
+        """
         started = time.monotonic()
-        network, _ = self.train(architecture, epochs, what)
+
+        def follow(network: Network, epoch: Epoch) -> None:
+            if epoch.number < epochs:
+                report(epoch.number, self.validate(network))
+
+        network, _ = self.train(architecture, epochs, what, follow=follow)
         return self.validate(network), time.monotonic() - started
 
     def training_ops_per_second(self, architecture: Architecture) -> float:
-        """Inference ops per second at which this machine trains: a few steps of a network, timed."""
+        """Inference ops per second at which one device of this machine trains a network."""
+        return float(ops(architecture.graph)) * self.clips / self.epoch_seconds(architecture)
+
+    def epoch_seconds(self, architecture: Architecture) -> float:
+        """Seconds of one training epoch on one device, from a few steps that are timed."""
+        recipe, generator = Recipe(1), torch.Generator(self.device).manual_seed(self.seed)
         network = build_network(architecture.graph, self.seed)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        rows = torch.arange(min(Recipe(1).batch_size, self.clips), device=self.device)
+        model, optimizer = self.runtime.setup(network, make_optimizer(network, recipe))
+        rows = torch.arange(min(recipe.batch_size, self.clips), device=self.device)
         started = 0.0
         for step in range(WARMUP_STEPS + CALIBRATION_STEPS):
             if step == WARMUP_STEPS:
+                self.runtime.wait()
                 started = time.monotonic()
-            inputs = self.data.dequantize(self.data.train_inputs[0, rows])
-            F.cross_entropy(network.logits(inputs), self.data.train_labels[rows]).backward()  # type: ignore[no-untyped-call]
-        seconds = time.monotonic() - started
-        return float(ops(architecture.graph) * len(rows) * CALIBRATION_STEPS / seconds)
+            inputs = self.task.augment(self.data.dequantize(self.data.train_inputs[0, rows]), generator)
+            descend(
+                optimizer, batch_loss(model, inputs, self.data.train_labels[rows], recipe, self.runtime), self.runtime
+            )
+        self.runtime.wait()
+        return (time.monotonic() - started) / CALIBRATION_STEPS * self.clips / len(rows)
 
 
-def open_session(task: Task, source: str | None, seed: int, device: str, reporter: Reporter) -> Session:
-    """Load a data set and put it on a device.
+def open_session(
+    task: Task,
+    source: str | None,
+    seed: int,
+    device: str,
+    reporter: Reporter,
+    precision: str = "auto",
+    devices: int | str = 1,
+) -> Session:
+    """Load a data set and put it on a device; see ``open_runtime`` for the choice of devices and precision.
 
     Raises:
         DataError: the data set is missing, damaged or of another kind.
@@ -102,18 +149,27 @@ def open_session(task: Task, source: str | None, seed: int, device: str, reporte
     """
     if not 0 <= seed <= MAX_SEED:
         raise InputError(f"--seed {seed} must be from 0 to {MAX_SEED:,}")
-    started, where = time.monotonic(), choose_device(device)
+    started, runtime = time.monotonic(), open_runtime(device, devices, precision)
     dataset = task.load(source, progress=reporter.progress)
     for note in dataset.notes:
         (reporter.warn if dataset.synthetic else reporter.note)(note)
     quantization = task.input_quantization
     if quantization is None:
         raise InputError(f"the task {task.name} prescribes no input quantisation")
-    return Session(task, dataset, training_data(dataset, quantization, where), where, seed, reporter, started)
+    return Session(
+        task, dataset, training_data(dataset, quantization, runtime.device), runtime, seed, reporter, started
+    )
 
 
 def open_run_session(
-    run: RunFolder, task: Task, source: str | None, seed: int, device: str, reporter: Reporter
+    run: RunFolder,
+    task: Task,
+    source: str | None,
+    seed: int,
+    device: str,
+    reporter: Reporter,
+    precision: str = "auto",
+    devices: int | str = 1,
 ) -> Session:
     """``open_session`` for a run: a new run folder goes away when the data cannot be used.
 
@@ -121,7 +177,7 @@ def open_run_session(
         RunFolderError: the run was started on other data.
     """
     try:
-        session = open_session(task, source, seed, device, reporter)
+        session = open_session(task, source, seed, device, reporter, precision, devices)
     except InputError:
         run.discard()
         raise
@@ -130,17 +186,3 @@ def open_run_session(
         raise RunFolderError(f"{run.path} was started on other data than {source or session.dataset.name} now holds")
     run.update(fingerprint=known)
     return session
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU where there is one.
-
-    Raises:
-        InputError: an unknown name, or CUDA where there is none.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"no device {name!r}: give auto, cpu or cuda")
-    present = torch.cuda.is_available()
-    if name == "cuda" and not present:
-        raise InputError("--device cuda: torch finds no CUDA device here; give --device cpu")
-    return torch.device("cuda" if present and name != "cpu" else "cpu")

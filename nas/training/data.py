@@ -6,6 +6,7 @@ start from the same input, and a data set takes a quarter of the memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,16 @@ class TrainingData:
     quantization: InputQuantization
     classes: int
 
+    @property
+    def device(self) -> torch.device:
+        """Where all of it lies."""
+        return self.train_inputs.device
+
+    @property
+    def clips(self) -> int:
+        """Training samples of one epoch."""
+        return self.train_inputs.shape[1]
+
     def dequantize(self, inputs: Tensor) -> Tensor:
         """INT8 (n, c, h, w) -> float32 features of the same shape, channels last in memory."""
         features = (inputs.float() - self.quantization.zero_point) * self.quantization.scale
@@ -55,6 +66,28 @@ def labelled_tensors(split: Split, quantization: InputQuantization, device: torc
     """One split, quantised, on ``device``."""
     inputs = _nchw(quantization.quantize(np.asarray(split.features)))
     return LabelledTensors(inputs.to(device), torch.from_numpy(np.array(split.labels)).to(device))
+
+
+def epoch_generator(device: torch.device, seed: int, number: int) -> torch.Generator:
+    """All random numbers of epoch ``number`` (from 0): an epoch does not depend on how those before it were run."""
+    return torch.Generator(device).manual_seed(seed * 1_000_003 + number)
+
+
+def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
+    """Batches of one epoch; the last one may be smaller."""
+    return -(-data.clips // batch_size)
+
+
+def epoch_batches(data: TrainingData, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every training clip once, in one of its variants: float inputs (n, c, h, w) and labels (n,).
+
+    Order and variants are the first two draws from ``generator``, which must be on the device of the data.
+    """
+    variants = len(data.train_inputs)
+    order = torch.randperm(data.clips, generator=generator, device=data.device)
+    variant = torch.randint(variants, (data.clips,), generator=generator, device=data.device)
+    for rows in torch.split(order, batch_size):
+        yield data.dequantize(data.train_inputs[variant[rows], rows]), data.train_labels[rows]
 
 
 def _nchw(features: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> Tensor:

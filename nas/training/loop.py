@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nas.files import atomic_write
 from nas.models.network import Network
-from nas.training.data import LabelledTensors, TrainingData
+from nas.training.checkpoint import Checkpoint, Epoch
+from nas.training.data import LabelledTensors, TrainingData, epoch_batches, epoch_generator, steps_per_epoch
+from nas.training.parallel import average_statistics, join, synchronised_norms
+from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
+from nas.training.runtime import Runtime, open_runtime
+
+__all__ = ["Augment", "Epoch", "OnEpoch", "Recipe", "accuracy", "batch_loss", "descend", "predict", "train"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained. Learning rate, decay and smoothing: the validation split of the real KWS recordings."""
-
-    epochs: int
-    batch_size: int = 100  # as the MLPerf Tiny reference
-    learning_rate: float = 8e-3
-    weight_decay: float = 5e-2
-    warmup: float = 0.1  # share of the steps during which the learning rate rises
-    label_smoothing: float = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch gave: mean training loss and the seconds that it took."""
-
-    number: int
-    loss: float
-    seconds: float
+OnEpoch = Callable[[Epoch], None]
 
 
 def train(
@@ -47,26 +30,59 @@ def train(
     recipe: Recipe,
     augment: Augment,
     seed: int,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_epoch: OnEpoch = lambda epoch: None,
     checkpoint: Path | None = None,
+    runtime: Runtime | None = None,
 ) -> list[Epoch]:
     """Train in place with AdamW, linear warm-up and a cosine to zero.
 
     Every epoch draws from a generator of its own, seeded by (seed, epoch): a run that is resumed from ``checkpoint``
     ends with the same weights as one that was never interrupted.
+
+    Args:
+        data: on ``runtime.device``.
+        augment: float inputs (n, c, h, w) -> the same shape, on their device; several devices must be able to
+            import it by name.
+        on_epoch: called after each epoch, once the checkpoint is on the disk. It may evaluate the network, and may
+            raise to end the training there.
+        runtime: by default the device of the data, in float32.
+
+    Raises:
+        NasError: one of several training processes failed.
     """
-    device = data.train_inputs.device
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(_parameter_groups(network, recipe), lr=recipe.learning_rate, fused=True)
-    history = _restore(checkpoint, network, optimizer, recipe, seed)
-    for number in range(len(history), recipe.epochs):
-        started = time.monotonic()
-        generator = torch.Generator(device).manual_seed(seed * 1_000_003 + number)
-        loss = _train_epoch(network, optimizer, data, recipe, augment, number, generator)
-        history.append(Epoch(number + 1, loss, time.monotonic() - started))
-        if checkpoint is not None:
-            _save(checkpoint, network, optimizer, recipe, seed, history)
-        on_epoch(history[-1])
+    runtime = runtime or open_runtime(str(data.device), precision="32")
+    work = {"network": network, "data": data, "recipe": recipe, "augment": augment, "seed": seed}
+    with join(runtime, {**work, "checkpoint": checkpoint}) as joined:
+        return train_share(network, data, recipe, augment, seed, on_epoch, checkpoint, runtime=joined)
+
+
+def train_share(
+    network: Network,
+    data: TrainingData,
+    recipe: Recipe,
+    augment: Augment,
+    seed: int,
+    on_epoch: OnEpoch = lambda epoch: None,
+    checkpoint: Path | None = None,
+    *,
+    runtime: Runtime,
+) -> list[Epoch]:
+    """What each process of a training does; only rank 0 reports and writes."""
+    network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plain_optimizer = make_optimizer(network, recipe)
+    state = Checkpoint(checkpoint, recipe, seed, runtime.precision)
+    history = state.restore(network, plain_optimizer)
+    with synchronised_norms(network, runtime):
+        model, optimizer = runtime.setup(network, plain_optimizer)
+        for number in range(len(history), recipe.epochs):
+            started = time.monotonic()
+            generator = epoch_generator(runtime.device, seed, number)
+            loss = _train_epoch(model, optimizer, data, recipe, augment, number, generator, runtime)
+            average_statistics(network, runtime)
+            history.append(Epoch(number + 1, loss, time.monotonic() - started))
+            if runtime.rank == 0:
+                state.save(network, plain_optimizer, history)
+                on_epoch(history[-1])
     return history
 
 
@@ -78,31 +94,42 @@ def _train_epoch(
     augment: Augment,
     number: int,
     generator: torch.Generator,
+    runtime: Runtime,
 ) -> float:
     """One pass over the training clips, each in one of its variants; returns the mean loss."""
     network.train()
-    variants, clips = data.train_inputs.shape[:2]
-    device = data.train_inputs.device
-    order = torch.randperm(clips, generator=generator, device=device)
-    variant = torch.randint(variants, (clips,), generator=generator, device=device)
-    batches = list(torch.split(order, recipe.batch_size))
-    total = torch.zeros((), device=device)
-    for step, rows in enumerate(batches):
-        _set_learning_rate(optimizer, recipe, (number + step / len(batches)) / recipe.epochs)
-        inputs = augment(data.dequantize(data.train_inputs[variant[rows], rows]), generator)
-        loss = F.cross_entropy(network.logits(inputs), data.train_labels[rows], label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.detach() * len(rows)
-    return float(total) / clips
+    steps = steps_per_epoch(data, recipe.batch_size)
+    total = torch.zeros((), device=runtime.device)
+    for step, (clean, labels) in enumerate(epoch_batches(data, recipe.batch_size, generator)):
+        set_learning_rate(optimizer, recipe, (number + step / steps) / recipe.epochs)
+        # Every process augments the whole batch: the draws, and so each sample, are those of a single device.
+        inputs, targets, weight = runtime.share(augment(clean, generator), labels)
+        loss = weight * batch_loss(network, inputs, targets, recipe, runtime)
+        descend(optimizer, loss, runtime)
+        total += loss.detach() * len(labels)  # stays on the device: reading it here would wait for every step
+    return float(runtime.mean(total)) / data.clips
+
+
+def batch_loss(network: Network, inputs: Tensor, labels: Tensor, recipe: Recipe, runtime: Runtime) -> Tensor:
+    """Mean cross-entropy of inputs (n, c, h, w): the forward pass in the runtime's precision, the loss in float32."""
+    with runtime.autocast():
+        logits = network.logits(inputs)
+    return F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, runtime: Runtime) -> None:
+    """One step down the gradient of a loss."""
+    optimizer.zero_grad()
+    runtime.backward(loss)
+    optimizer.step()
 
 
 @torch.inference_mode()
 def predict(network: Network, data: TrainingData, inputs: Tensor, batch_size: int = 500) -> Tensor:
-    """Class probabilities (n, classes) of INT8 inputs (n, c, h, w) in float arithmetic."""
+    """Class probabilities (n, classes) of INT8 inputs (n, c, h, w), in float32 whatever the network was trained in."""
     network.eval()
-    return torch.cat([network(data.dequantize(batch)) for batch in torch.split(inputs, batch_size)])
+    with full_precision(inputs.device):
+        return torch.cat([network(data.dequantize(batch)) for batch in torch.split(inputs, batch_size)])
 
 
 def accuracy(network: Network, data: TrainingData, split: LabelledTensors) -> float:
@@ -110,51 +137,12 @@ def accuracy(network: Network, data: TrainingData, split: LabelledTensors) -> fl
     return float((predict(network, data, split.inputs).argmax(1) == split.labels).float().mean())
 
 
-def _parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay for kernels only: decaying biases and batch norms costs accuracy and regularises nothing."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) -> None:
-    """``progress`` runs from 0 to 1 over the whole training."""
-    if progress < recipe.warmup:
-        share = progress / recipe.warmup
-    else:
-        share = (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * share
-
-
-def _save(
-    path: Path,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    seed: int,
-    history: list[Epoch],
-) -> None:
-    state = {
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "history": [asdict(epoch) for epoch in history],
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    with atomic_write(path) as file:
-        torch.save(state, file)
-
-
-def _restore(
-    path: Path | None, network: Network, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int
-) -> list[Epoch]:
-    """Load a checkpoint of the same recipe and seed; any other is left alone and training starts afresh."""
-    if path is None or not path.exists():
-        return []
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != asdict(recipe) or state["seed"] != seed:
-        return []
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    return [Epoch(**epoch) for epoch in state["history"]]
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Neither autocast nor TF32, cuDNN's default for convolutions: other runtimes would not agree with its 10 bits."""
+    stack = ExitStack()
+    stack.enter_context(torch.autocast(device.type, enabled=False))
+    if device.type == "cuda":
+        cudnn = torch.backends.cudnn
+        kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+        stack.enter_context(cudnn.flags(**kept, allow_tf32=False))
+    return stack

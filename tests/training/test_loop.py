@@ -1,4 +1,4 @@
-"""The loop on a toy problem: is the left or the right half of a picture brighter?"""
+"""The loop on a toy problem."""
 
 from __future__ import annotations
 
@@ -7,54 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from toy import ARCHITECTURE, RECIPE, jitter, same
 
 from nas.models.network import Network, build_network
-from nas.space import Architecture, Block
-from nas.tasks.base import InputQuantization
-from nas.training.data import LabelledTensors, TrainingData
-from nas.training.loop import Epoch, Recipe, accuracy, predict, train
-
-ARCHITECTURE = Architecture(
-    "toy",
-    "toy",
-    (6, 6, 1),
-    2,
-    (Block("stem", "conv", 4, (3, 3), (1, 1)), Block("tail", "conv", 6, (3, 6), (2, 6))),
-    "pool_dense",
-)
-RECIPE = Recipe(epochs=6, batch_size=20)
-
-
-def some_samples(count: int, seed: int) -> LabelledTensors:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(2, (count,), generator=generator)
-    inputs = torch.randint(-100, 100, (count, 1, 6, 6), generator=generator)
-    for half in (0, 1):
-        inputs[labels == half, :, :, 3 * half : 3 * half + 3] += 27
-    return LabelledTensors(inputs.to(torch.int8), labels)
-
-
-@pytest.fixture
-def data() -> TrainingData:
-    """Two variants of each training sample, the second one upside down."""
-    train_split = some_samples(200, seed=1)
-    variants = torch.stack([train_split.inputs, train_split.inputs.flip(2)])
-    return TrainingData(variants, train_split.labels, some_samples(200, seed=2), InputQuantization(0.02, 0), 2)
-
-
-def jitter(batch: Tensor, generator: torch.Generator) -> Tensor:
-    return batch + 0.1 * torch.randn(batch.shape, generator=generator)
+from nas.training.checkpoint import Epoch
+from nas.training.data import TrainingData
+from nas.training.loop import accuracy, predict, train
+from nas.training.recipe import Recipe
 
 
 def trained(data: TrainingData, recipe: Recipe = RECIPE, seed: int = 0, **options: object) -> Network:
     network = build_network(ARCHITECTURE.graph, seed=0)
     train(network, data, recipe, jitter, seed, **options)  # type: ignore[arg-type]
     return network
-
-
-def same(a: Network, b: Network) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
 def test_it_learns(data: TrainingData) -> None:
