@@ -136,6 +136,15 @@ class Budget:
         """Share of each bound that ``found`` takes."""
         return {name: getattr(found, name) / bound for name, bound in self.bounds().items()}
 
+    def divided(self, divisor: int) -> Budget:
+        """The same share of every bound that is set."""
+        return replace(
+            self,
+            flash_bytes=self.flash_bytes and self.flash_bytes // divisor,
+            sram_bytes=self.sram_bytes and self.sram_bytes // divisor,
+            ops=self.ops and self.ops // divisor,
+        )
+
     def to_json(self) -> dict[str, float | None]:
         """Every bound, also the absent ones."""
         return {name: getattr(self, name) for name in ("flash_bytes", "sram_bytes", "ops", "latency_ms")}

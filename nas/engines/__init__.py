@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from nas.engines.base import Candidate, Engine, SearchRequest, best
+from nas.engines.base import Candidate, Engine, GradientSearch, Pruned, Report, SearchRequest, StudyPlace, best
+from nas.engines.dnas import search_dnas
+from nas.engines.front import pareto_front
+from nas.engines.nsga2 import search_nsga2
 from nas.engines.random_engine import search_random
 from nas.engines.tpe import search_tpe
 from nas.errors import InputError
 
-ENGINES: dict[str, Engine] = {"tpe": search_tpe, "random": search_random}
+ENGINES: dict[str, Engine] = {"dnas": search_dnas, "tpe": search_tpe, "nsga2": search_nsga2, "random": search_random}
 
-__all__ = ["ENGINES", "Candidate", "Engine", "SearchRequest", "best", "get_engine"]
+__all__ = [
+    "ENGINES",
+    "Candidate",
+    "Engine",
+    "GradientSearch",
+    "Pruned",
+    "Report",
+    "SearchRequest",
+    "StudyPlace",
+    "best",
+    "get_engine",
+    "pareto_front",
+]
 
 
 def get_engine(name: str) -> Engine:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from nas.engines.base import Candidate, SearchRequest, propose_and_evaluate
-from nas.engines.sampling import sample_feasible
-from nas.space import Architecture
+from nas.engines.base import Candidate, SearchRequest
 
 
 def search_random(request: SearchRequest) -> Iterator[Candidate]:
-    """Evaluate random feasible points, none of them twice."""
-    return propose_and_evaluate(request, propose_random)
+    """Evaluate random feasible points, none of them twice; every training runs to its end, as a baseline's must."""
+    from nas.engines.proposals import Method
+    from nas.engines.study import search
 
-
-def propose_random(request: SearchRequest, found: Sequence[Candidate], rng: random.Random) -> Architecture | None:
-    """A feasible point that was not evaluated yet."""
-    return sample_feasible(request.space, request.budget, rng, {c.architecture for c in found})
+    return search(request, Method("random", lambda *_: None, prunes=False))

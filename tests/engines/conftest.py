@@ -6,16 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from every_engine import digest_score
 
 from nas.budget import Budget
 from nas.cost.model import cost
-from nas.engines import Candidate, SearchRequest
+from nas.engines import Candidate, Report, SearchRequest
 from nas.space import Architecture, SearchSpace
-
-
-def digest_score(architecture: Architecture) -> float:
-    """Without any pattern: 0 to 1, the same in every process."""
-    return int(architecture.digest, 16) / 16**12
 
 
 @dataclass
@@ -28,7 +24,7 @@ class Searcher:
     evaluated: list[Architecture] = field(default_factory=list)
 
     def request(self, limit: int, seed: int = 0, history: Sequence[Candidate] = ()) -> SearchRequest:
-        def evaluate(architecture: Architecture, number: int) -> tuple[float, float]:
+        def evaluate(architecture: Architecture, number: int, report: Report) -> tuple[float, float]:
             self.evaluated.append(architecture)
             return self.score(architecture), 0.5
 

@@ -7,19 +7,18 @@ import time
 from typing import Any
 
 import pytest
+from every_engine import every_engine
 from made_spaces import NASTY, every_network, make_space, stage
 
 from nas.budget import Budget
 from nas.cost.minimum import minimum
 from nas.cost.model import cost
-from nas.engines import ENGINES
-from nas.engines.base import Engine
+from nas.engines import Engine
 from nas.engines.sampling import sample_feasible, shrink
 from nas.errors import InfeasibleError
 from nas.space import Architecture, SearchSpace, list_files, load_space
 
 SHIPPED = sorted(list_files("search_spaces"))
-every_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 
 
 def nearly_empty(space: SearchSpace, bound: str) -> Budget:

@@ -1,0 +1,38 @@
+"""Every default that a search's price and result depend on, in one place, each with its reason.
+
+What was measured for them stands in docs/search.md. Constants that are no matter of taste or data (sizes of TFLM's
+structures, bounds of a check) stand where they are used.
+"""
+
+from __future__ import annotations
+
+ENGINE = "dnas"
+
+# Trainings
+TRAIN_EPOCHS = 40  # of the winner
+CANDIDATE_EPOCHS = 4  # of a candidate that is trained by itself, a tenth of the winner's
+SUPERNET_EPOCHS = 30  # of shared weights, for one descent
+ONE_SHOT_EPOCHS = 40  # of shared weights that are to serve a whole budget: four networks share each step
+BATCH_SIZE = 100  # as the MLPerf Tiny reference
+LEARNING_RATE = 8e-3  # of weights, shared or not
+WEIGHT_DECAY = 5e-2
+LEARNING_WARM_UP = 0.1  # share of the steps during which the learning rate rises
+LABEL_SMOOTHING = 0.1
+
+# Gradient search
+HELD_OUT = 0.2  # share of the training samples that the choices learn from, and the shared weights never do (FBNet)
+WEIGHT_STEPS = 4  # of the shared weights for each step of the choices: 80 % and 20 % of the samples
+CHOICE_WARM_UP = 0.2  # share of the epochs in which only the weights learn
+CHOICE_LEARNING_RATE = 0.01  # per step, as a share of the range of options
+HOT_SPREAD, COLD_SPREAD = 0.10, 0.02  # of widths and depths around their middle, as a share of the range
+HOT_GUMBEL, COLD_GUMBEL = 1.0, 0.3  # temperature of the Gumbel-softmax
+MULTIPLIER_RATE = 0.05  # a budget overspent by 10 % for 100 steps raises its multiplier by 0.5, about a task loss
+MULTIPLIER_DAMPING = 2.0  # of the quadratic term, without which costs swing around their bounds
+
+# Price of an epoch of shared weights, in plain epochs of a network that uses the budget
+DESCENT_EPOCH_PRICE = 1.4  # one network a step, and a mixture for every fourth
+ONE_SHOT_EPOCH_PRICE = 2.5  # four networks a step: one that uses the budget, two random ones, the smallest
+
+# Numbers of candidates
+DESCENT_CANDIDATES = 8  # the likeliest network and draws from around it, scored with inherited weights
+INHERITED_CANDIDATES = 1000  # points that one set of shared weights scores

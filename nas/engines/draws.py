@@ -1,0 +1,40 @@
+"""Networks of a finished descent as proposals of a study: the likeliest first, then draws from around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import torch
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from nas.engines.descent import Descent
+from nas.engines.repair import Repair
+
+
+class DescentSampler(BaseSampler):
+    """Proposes for trial 0 the likeliest network, for every other one a draw; all of them are made to fit."""
+
+    def __init__(self, descent: Descent, seed: int) -> None:
+        self.descent = descent
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Decisions are drawn together, from what the descent found: the study's trials do not matter."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """An option for every decision, of a network within the budget."""
+        distribution, spread = self.descent.distribution, self.descent.temperature.spread
+        options = distribution.draw(spread, self.generator) if trial.number else distribution.most_likely()
+        likelihood = distribution.log_probabilities(spread).detach().numpy()
+        fitting = Repair(self.descent.space, self.descent.budget, likelihood)(options)
+        return dict(zip(distribution.names, fitting.tolist(), strict=True))
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        """Never asked for: every decision is drawn."""
+        raise NotImplementedError(param_name)

@@ -1,0 +1,315 @@
+"""One network whose weights every network of a space shares: the supernet of gradient and one-shot search.
+
+It has the weights of the space's widest, deepest network. What runs is told by *mixing weights*: for each decision a
+distribution over its options. Where all of them are one-hot, exactly one network of the space runs, at exactly its
+price; in between, options are mixed:
+
+- **Width**: channel c is scaled by the weight of all options that have it (the channel mask of FBNetV2, Wan et al.,
+  2020, arXiv 2004.05565). One convolution of the widest option runs, however many options there are.
+- **Kernel**: each tap is scaled likewise; smaller kernels lie in the larger one where TF-SAME padding puts them.
+- **Depth**: a stage ends in the mean of the outputs after each number of blocks, by weight. So every block reads what
+  it reads in a network of the space, not a mixture with its own input.
+
+Batch norm would undo a mask: it scales each channel back to unit variance. So masks come after it, folded into its
+scale and shift, which costs nothing per pixel (a mask is not negative, so ReLU lets it pass); and a depthwise
+convolution, whose channels are those of its input, is masked again after its own. Running averages would mix the
+statistics of all networks and are not kept: a step uses those of its batch, and ``inherit`` gives a network whose own
+are measured afterwards (``nas.training.supernet.recalibrate``).
+
+Options that hold less than ``NEGLIGIBLE`` weight at the wide end are cut off rather than computed, so that a step
+costs about what the networks cost that the search is choosing between, not what the widest one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.models.network import Convolution, Dense, Network, build_network
+from nas.space import Architecture, SearchSpace
+from nas.space.architecture import build_graph
+from nas.space.blocks import BLOCKS, HEADS, Block
+from nas.space.graph import Graph, GraphBuilder, same_padding
+from nas.space.space import PARTS
+from nas.space.spec import StageSpec
+
+NEGLIGIBLE = 0.01  # weight of the widest options that is not computed; they count as the widest that is
+
+Pair = tuple[int, int]
+MixingWeights = Mapping[str, Tensor]  # decision name -> (options,), at least 0 and of sum 1
+
+
+class Supernet(nn.Module):
+    """The shared weights of a space. ``logits`` runs a mixture of its networks, ``inherit`` takes one out."""
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        super().__init__()
+        self.space = space
+        self.layers = build_network(_widest_graph(space), seed).layers
+        self._options = {decision.name: decision.options for decision in space.decisions}
+        self._stages = [(stage, _widest_blocks(space, stage)) for stage in space.spec.stage]
+
+    def logits(self, x: Tensor, weights: MixingWeights) -> Tensor:
+        """(n, c, h, w) float features -> (n, classes) scores of the mixture, differentiable in ``weights``."""
+        mixes = {name: mix(options, weights[name], x) for name, options in self._options.items()}
+        run = _Run(self.space.spec.input, layers=self.layers, maps=[Map(x, None)])
+        out = 0
+        for stage, blocks in self._stages:
+            depth = mixes.get(f"{stage.name}.depth")
+            depths = stage.repeat if depth is None else depth.chosen
+            ends: list[int] = []
+            for number, block in enumerate(blocks[: max(depths)], 1):
+                name = f"{stage.name}.{number}"
+                parts = {part: mixes.get(f"{name}.{part}", getattr(block, part)) for part in PARTS}
+                out = BLOCKS[block.kind](run, out, name, replace(block, **parts))
+                if number in depths:
+                    ends.append(out)
+            out = ends[-1] if depth is None else run.mean(ends, depth.shares)
+        return run.read(HEADS[self.space.spec.head.kind](run, out, self.space.spec.classes)).values
+
+    def choose(self, architecture: Architecture) -> dict[str, Tensor]:
+        """The one-hot mixing weights of a network; blocks that it does not have take their first option."""
+        taken = self.space.choices(architecture)
+        return {
+            name: F.one_hot(torch.tensor(taken.get(name, 0)), len(options)).float()
+            for name, options in self._options.items()
+        }
+
+    @torch.no_grad()
+    def inherit(self, architecture: Architecture) -> Network:
+        """A network with a copy of its shared weights; its batch-norm statistics are not measured yet."""
+        graph = architecture.graph
+        network = build_network(graph, seed=0)
+        for layer, op in zip(network.layers.values(), graph.ops, strict=True):
+            if isinstance(layer, Convolution):
+                size = graph.shapes[op.inputs[0]]
+                _inherit_convolution(layer, self._layer(op.name), size)
+            elif isinstance(layer, Dense):
+                shared = self._layer(op.name).linear
+                layer.linear.weight.copy_(shared.weight[:, : layer.linear.in_features])
+                layer.linear.bias.copy_(shared.bias)
+        return network
+
+    def _layer(self, name: str) -> Any:
+        return self.layers[name.replace(".", "_")]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mix:
+    """One decision as the forward pass sees it: the options that are computed, and what each of them weighs."""
+
+    chosen: tuple[Any, ...]
+    shares: Tensor  # (chosen,), of sum 1
+
+    @property
+    def largest(self) -> Any:
+        """Most channels; or the tallest and widest kernel."""
+        sizes = np.max(np.array(self.chosen), axis=0)
+        return tuple(sizes.tolist()) if sizes.ndim else int(sizes)
+
+    def channel_mask(self) -> Tensor:
+        """(largest,): for each channel the weight of the options that have it."""
+        tails = self.shares.flip(0).cumsum(0).flip(0)
+        first = np.searchsorted(np.array(self.chosen), np.arange(1, self.largest + 1))  # narrowest option with it
+        return tails[torch.from_numpy(first).to(tails.device)]
+
+
+def mix(options: tuple[Any, ...], weights: Tensor, like: Tensor) -> Mix:
+    """Leave out what weighs next to nothing: kernels, and the wide end of widths and depths.
+
+    Shares are on the device and of the type of ``like``.
+    """
+    values = weights.detach().cpu().numpy()
+    if isinstance(options[0], tuple):
+        kept = np.flatnonzero(values > NEGLIGIBLE)
+        shares = weights[torch.from_numpy(kept)]
+        return Mix(tuple(options[i] for i in kept), (shares / shares.sum()).to(like))
+    most = max(int((values[::-1].cumsum()[::-1] > NEGLIGIBLE).sum()), 1)
+    least = min(int((values.cumsum() == 0).sum()), most - 1)
+    shares = torch.cat([weights[least : most - 1], weights[most - 1 :].sum(0, keepdim=True)])
+    return Mix(options[least:most], shares.to(like))
+
+
+class Map(NamedTuple):
+    """A feature map (n, c, h, w), and the mask of its channels (c,), ``None`` where all of them are there."""
+
+    values: Tensor
+    mask: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Feature maps, and the weight of each (maps,)."""
+
+    maps: list[Map]
+    shares: Tensor
+
+    @property
+    def map(self) -> Map:
+        """Their weighted mean, narrower ones filled with zeros."""
+        maps = _of_one_width(self.maps)
+        total = maps[0].values * self.shares[0]
+        for share, (more, _) in zip(self.shares[1:], maps[1:], strict=True):
+            total = torch.addcmul(total, more, share)
+        masks = [values.new_ones(values.shape[1]) if mask is None else mask for values, mask in maps]
+        return Map(total, torch.stack(masks, 1) @ self.shares)
+
+
+@dataclass(slots=True)
+class _Run(GraphBuilder):
+    """Block kinds run on it as they build a graph on a ``GraphBuilder``: each method computes instead of appending.
+
+    So a new block kind has its supernet for nothing. Indices are those of ``maps``.
+    """
+
+    layers: nn.ModuleDict = field(kw_only=True)
+    maps: list[Map | Mean] = field(kw_only=True)
+
+    def conv(self, x: int, name: str, width: Any, kernel: Any, stride: Pair, relu: bool = True) -> int:
+        mask = width.channel_mask() if isinstance(width, Mix) else None
+        channels = width.largest if isinstance(width, Mix) else width
+        return self._convolve(x, name, channels, kernel, stride, relu, mask)
+
+    def depthwise(self, x: int, name: str, kernel: Any, stride: Pair) -> int:
+        values, mask = self.read(x)
+        return self._convolve(x, name, values.shape[1], kernel, stride, True, mask)
+
+    def add(self, x: int, y: int, name: str, relu: bool = False) -> int:
+        a, b = _of_one_width([self.read(x), self.read(y)])
+        total = a.values + b.values
+        mask = None if a.mask is None or b.mask is None else torch.maximum(a.mask, b.mask)
+        return self._keep(F.relu(total) if relu else total, mask)
+
+    def global_average_pool(self, x: int, name: str) -> int:
+        found = self.maps[x]
+        if isinstance(found, Mean):  # means of pixels and of maps may change places: pooled maps are small
+            pooled = [Map(values.mean((2, 3)), mask) for values, mask in found.maps]
+            return self._keep(Mean(pooled, found.shares).map.values, None)
+        return self._keep(found.values.mean((2, 3)), None)
+
+    def fully_connected(self, x: int, name: str, width: int) -> int:
+        features = self.read(x).values.flatten(1)
+        linear: nn.Linear = self._layer(name).linear
+        return self._keep(F.linear(features, linear.weight[:, : features.shape[1]], linear.bias), None)
+
+    def softmax(self, x: int, name: str) -> int:
+        return x  # losses take logits
+
+    def mean(self, ends: list[int], shares: Tensor) -> int:
+        """The outputs of a stage after each number of blocks, by weight; computed where it is read."""
+        self.maps.append(self.maps[ends[-1]] if len(ends) == 1 else Mean([self.read(end) for end in ends], shares))
+        return len(self.maps) - 1
+
+    def read(self, x: int) -> Map:
+        """A feature map."""
+        found = self.maps[x]
+        return found if isinstance(found, Map) else found.map
+
+    def _convolve(
+        self, x: int, name: str, channels: int, kernel: Any, stride: Pair, relu: bool, mask: Tensor | None
+    ) -> int:
+        values, layer = self.read(x).values, self._layer(name)
+        size = values.shape[2:]
+        depthwise = layer.conv.groups > 1
+        weight = layer.conv.weight[:channels, : 1 if depthwise else values.shape[1]]
+        weight, (height, width) = _taps(weight, kernel, layer.conv.kernel_size, size, stride)
+        (top, bottom), (left, right) = same_padding(size[0], height, stride[0]), same_padding(size[1], width, stride[1])
+        if (top, left) != (bottom, right):
+            values = F.pad(values, (left, right, top, bottom))
+            top = left = 0
+        out = F.conv2d(values, weight, None, stride, (top, left), groups=channels if depthwise else 1)
+        scale, shift = layer.norm.weight[:channels], layer.norm.bias[:channels]
+        if mask is not None:
+            scale, shift = scale * mask, shift * mask
+        out = F.batch_norm(out, None, None, scale, shift, training=True, eps=layer.norm.eps)
+        return self._keep(F.relu(out, inplace=True) if relu else out, mask)
+
+    def _layer(self, name: str) -> Any:
+        return self.layers[name.replace(".", "_")]
+
+    def _keep(self, values: Tensor, mask: Tensor | None) -> int:
+        self.maps.append(Map(values, mask))
+        return len(self.maps) - 1
+
+
+def _taps(weight: Tensor, kernel: Any, stored: Pair, size: torch.Size, stride: Pair) -> tuple[Tensor, Pair]:
+    """The window of the stored kernel that is computed, its taps mixed; and its height and width."""
+    if not isinstance(kernel, Mix):
+        return _window(weight, kernel, stored, size, stride), kernel
+    largest: Pair = kernel.largest
+    weight = _window(weight, largest, stored, size, stride)
+    if len(kernel.chosen) == 1:
+        return weight, largest
+    taps = kernel.shares.new_zeros(largest)
+    for share, option in zip(kernel.shares, kernel.chosen, strict=True):
+        top, left = _corner(option, largest, size, stride)
+        taps = taps + share * F.pad(
+            taps.new_ones(option), (left, largest[1] - option[1] - left, top, largest[0] - option[0] - top)
+        )
+    return weight * taps, largest
+
+
+def _window(weight: Tensor, kernel: Pair, stored: Pair, size: Any, stride: Pair) -> Tensor:
+    """The part of a larger kernel that a smaller one is."""
+    if kernel == stored:
+        return weight
+    top, left = _corner(kernel, stored, size, stride)
+    return weight[:, :, top : top + kernel[0], left : left + kernel[1]]
+
+
+def _corner(kernel: Pair, larger: Pair, size: Any, stride: Pair) -> Pair:
+    """Where a kernel begins in a larger one, so that both see the same pixels under TF-SAME padding."""
+    top, left = (
+        same_padding(size[axis], larger[axis], stride[axis])[0]
+        - same_padding(size[axis], kernel[axis], stride[axis])[0]
+        for axis in (0, 1)
+    )
+    return top, left
+
+
+def _of_one_width(maps: list[Map]) -> list[Map]:
+    """Zeros behind the channels of the narrower maps."""
+    channels = max(values.shape[1] for values, _ in maps)
+    return [_widened(each, channels - each.values.shape[1]) for each in maps]
+
+
+def _widened(each: Map, missing: int) -> Map:
+    if not missing:
+        return each
+    values, mask = each
+    mask = values.new_ones(values.shape[1]) if mask is None else mask
+    beyond = (0, 0) * (values.ndim - 2)
+    return Map(F.pad(values, (*beyond, 0, missing)), F.pad(mask, (0, missing)))
+
+
+def _widest_graph(space: SearchSpace) -> Graph:
+    """The graph of the deepest network at its widest, each kernel as tall and as wide as any option."""
+    blocks = [block for stage in space.spec.stage for block in _widest_blocks(space, stage)]
+    return build_graph(space.spec.input, blocks, space.spec.head.kind, space.spec.classes)
+
+
+def _widest_blocks(space: SearchSpace, stage: StageSpec) -> list[Block]:
+    height, width = np.max(np.array(stage.kernel), axis=0).tolist()
+    return [replace(block, kernel=(height, width)) for block in space.largest().blocks if block.stage == stage.name]
+
+
+def _inherit_convolution(layer: Convolution, shared: Convolution, size: tuple[int, ...]) -> None:
+    """Copy the first channels and the taps of a smaller kernel, and the affine part of the batch norm."""
+    channels, inputs = layer.conv.weight.shape[:2]
+    stored, kernel, stride = (
+        _pair(each) for each in (shared.conv.kernel_size, layer.conv.kernel_size, layer.conv.stride)
+    )
+    layer.conv.weight.copy_(_window(shared.conv.weight[:channels, :inputs], kernel, stored, size, stride))
+    layer.norm.weight.copy_(shared.norm.weight[:channels])
+    layer.norm.bias.copy_(shared.norm.bias[:channels])
+
+
+def _pair(sizes: tuple[int, ...]) -> Pair:
+    height, width = sizes
+    return height, width

@@ -1,0 +1,156 @@
+"""Training of shared weights, and what they say of one network: the supernet of a search over real data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nas.models.network import Convolution, Network
+from nas.models.supernet import Supernet
+from nas.space import Architecture, SearchSpace
+from nas.training.data import TrainingData
+from nas.training.loop import Augment, accuracy
+from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
+from nas.training.runtime import Runtime
+
+CALIBRATION_BATCHES = 10  # batches whose statistics an inherited network takes
+
+
+class SupernetTraining:
+    """Shared weights of a space on a data set; what ``nas.engines.descent`` asks of a task."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        data: TrainingData,
+        recipe: Recipe,
+        augment: Augment,
+        seed: int,
+        held_out: float,
+        runtime: Runtime,
+    ) -> None:
+        self.data, self.recipe, self.augment, self.seed, self.runtime = data, recipe, augment, seed, runtime
+        self.device = data.train_inputs.device
+        self.network = Supernet(space, seed)
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.network, recipe)
+        samples = data.train_inputs.shape[1]
+        order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+        self.held_out, self.trained = torch.split(order.to(self.device), _parts(samples, held_out))
+        self.epochs, self.steps = recipe.epochs, -(-len(self.trained) // recipe.batch_size)
+        self.done = 0
+
+    def start_epoch(self, number: int) -> None:
+        """Shuffle both parts of the samples, by (seed, epoch)."""
+        self.generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + number)
+        self.batches = self._shuffled(self.trained)
+        self.held_out_batches = self._shuffled(self.held_out)
+        self.done = number * self.steps
+
+    def train(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """One step of AdamW; returns the loss of the batch before it."""
+        self._start_step()
+        loss = self._loss(weights, self.batches[self.done % self.steps])
+        self.runtime.backward(loss)
+        self._end_step()
+        return loss.detach()
+
+    def held_out_loss(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """Loss on the next held-out batch."""
+        rows = self.held_out_batches.pop(0)
+        self.held_out_batches.append(rows)
+        return self._loss(weights, rows)
+
+    def train_together(self, networks: Sequence[Architecture]) -> Tensor:
+        """One step of several networks: the first learns from labels, the others from its answers.
+
+        Returns the loss of the first.
+        """
+        rows = self.batches[self.done % self.steps]
+        inputs, labels = self._batch(rows)
+        self._start_step()
+        answers = self._logits(inputs, self.network.choose(networks[0]))
+        loss = F.cross_entropy(answers, labels, label_smoothing=self.recipe.label_smoothing)
+        self.runtime.backward(loss)
+        wanted = answers.detach().softmax(1)
+        for network in networks[1:]:
+            self.runtime.backward(F.cross_entropy(self._logits(inputs, self.network.choose(network)), wanted))
+        self._end_step()
+        return loss.detach()
+
+    def inherit(self, architecture: Architecture) -> Network:
+        """A network with its shared weights and with batch-norm statistics of its own."""
+        network = self.network.inherit(architecture)
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        recalibrate(network, self.data, self.recipe.batch_size)
+        return network
+
+    def score(self, architecture: Architecture) -> float:
+        """Accuracy on the validation split with inherited weights."""
+        return accuracy(self.inherit(architecture), self.data, self.data.validation)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and optimiser."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _shuffled(self, rows: Tensor) -> list[Tensor]:
+        order = torch.randperm(len(rows), generator=self.generator, device=self.device)
+        return list(torch.split(rows[order], self.recipe.batch_size))
+
+    def _start_step(self) -> None:
+        set_learning_rate(self.optimizer, self.recipe, self.done / (self.epochs * self.steps))
+        self.optimizer.zero_grad()
+
+    def _end_step(self) -> None:
+        self.optimizer.step()
+        self.done += 1
+
+    def _loss(self, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        inputs, labels = self._batch(rows)
+        logits = self._logits(inputs, weights)
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+
+    def _logits(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        with self.runtime.autocast():
+            return self.network.logits(inputs, weights).float()
+
+    def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Augmented features, each clip in one of its variants, and labels."""
+        data = self.data
+        variant = torch.randint(len(data.train_inputs), (len(rows),), generator=self.generator, device=self.device)
+        inputs = data.dequantize(data.train_inputs[variant, rows])
+        return self.augment(inputs, self.generator), data.train_labels[rows]
+
+
+def _parts(samples: int, held_out: float) -> list[int]:
+    """How many samples are held out, and how many weights learn from; at least one if any are."""
+    out = max(int(samples * held_out), 1) if held_out else 0
+    return [out, samples - out]
+
+
+@torch.no_grad()
+def recalibrate(network: Network, data: TrainingData, batch_size: int) -> None:
+    """Measure batch-norm statistics anew on clean training samples: the plain mean over some batches.
+
+    Shared weights have no running averages; those of another network would be off, as a layer's inputs are others.
+    """
+    norms = [layer.norm for layer in network.layers.values() if isinstance(layer, Convolution)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch: cumulative mean
+    network.train()
+    samples = data.train_inputs.shape[1]
+    rows = torch.linspace(0, samples - 1, min(CALIBRATION_BATCHES * batch_size, samples)).long()
+    for batch in torch.split(rows.to(data.train_inputs.device), batch_size):
+        network.logits(data.dequantize(data.train_inputs[0, batch]))
+    for norm in norms:
+        norm.momentum = 0.1

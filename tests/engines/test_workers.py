@@ -1,0 +1,124 @@
+"""Several worker processes on one study, one of which is killed in the middle of a trial."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from postgres import CannotStartError, Server, postgres_server
+
+from nas.engines import StudyPlace, get_engine
+from nas.errors import InputError
+
+WORKER = str(Path(__file__).with_name("study_worker.py"))
+WAIT_SECONDS = 90
+LIMIT = 6
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process and the file that it writes."""
+
+    process: subprocess.Popen[bytes]
+    file: Path
+
+    def lines(self, key: str) -> list[dict[str, Any]]:
+        """What it wrote of one kind, in order."""
+        text = self.file.read_text() if self.file.exists() else ""
+        return [line for line in map(json.loads, text.splitlines()) if key in line]
+
+    def wait_for(self, key: str, count: int) -> None:
+        end = time.monotonic() + WAIT_SECONDS
+        while len(self.lines(key)) < count:
+            assert self.process.poll() is None, "the worker ended"
+            assert time.monotonic() < end, f"no {key} within {WAIT_SECONDS} s"
+            time.sleep(0.05)
+
+    def found(self) -> list[dict[str, Any]]:
+        """Every candidate that it was told of, by number, once it has ended."""
+        assert self.process.wait(WAIT_SECONDS) == 0
+        return sorted((line["found"] for line in self.lines("found")), key=lambda one: int(one["number"]))
+
+
+@pytest.fixture
+def start(toy_space: Any, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    workers: list[Worker] = []
+
+    def start_one(url: str, hang_at: int = 0) -> Worker:
+        file = tmp_path / f"worker{len(workers)}.jsonl"
+        command = [sys.executable, WORKER, "tpe", toy_space.origin, url, str(LIMIT), str(hang_at), file]
+        workers.append(Worker(subprocess.Popen(command), file))
+        return workers[-1]
+
+    yield start_one
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    pytest.importorskip("psycopg")
+    try:
+        with postgres_server() as running:
+            yield running
+    except CannotStartError as cause:
+        pytest.skip(str(cause))
+
+
+def check_that_a_killed_workers_trial_is_retried(start: Callable[..., Worker], url: str) -> None:
+    """Two start together; one is killed in its second trial; a third joins by the same command."""
+    victim, survivor = start(url, hang_at=2), start(url)
+    victim.wait_for("started", 2)
+    victim.process.kill()
+    joined = start(url)
+    found = survivor.found()
+    assert joined.found() == found
+    assert len(found) == LIMIT
+
+    first, lost = victim.lines("started")
+    started = [*survivor.lines("started"), *joined.lines("started")]
+    (again,) = [line for line in started if line["network"] == lost["network"]]
+    assert again["started"] > lost["started"]
+    evaluated = [first, *started]
+    assert sorted(line["started"] for line in evaluated) == [candidate["number"] for candidate in found]
+    assert len({line["network"] for line in evaluated}) == LIMIT
+
+
+def test_on_one_machine(start: Callable[..., Worker], tmp_path: Path) -> None:
+    check_that_a_killed_workers_trial_is_retried(start, f"sqlite:///{tmp_path}/study.db")
+
+
+def test_on_a_postgresql_server(start: Callable[..., Worker], server: Server) -> None:
+    check_that_a_killed_workers_trial_is_retried(start, server.url())
+
+
+def test_a_journal_is_shared_without_doubles(start: Callable[..., Worker], tmp_path: Path) -> None:
+    """No heartbeats, hence nobody is killed here."""
+    workers = [start(f"journal:{tmp_path}/study") for _ in range(2)]
+    found = workers[0].found()
+    assert workers[1].found() == found
+    evaluated = [line for worker in workers for line in worker.lines("started")]
+    assert len({line["network"] for line in evaluated}) == len(evaluated) == len(found) == LIMIT
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"password": "wrong"}, 'password authentication failed for user "nas"'),
+        ({"database": "absent"}, 'database "absent" does not exist'),
+    ],
+)
+def test_what_the_server_refuses_is_told(server: Server, searcher: Any, change: dict[str, str], told: str) -> None:
+    request = replace(searcher.request(1), study=StudyPlace(server.url(**change), "toy", {}))
+    with pytest.raises(InputError, match=told) as found:
+        list(get_engine("random")(request))
+    assert str(found.value).count("\n") == 1
+    assert "wrong" not in str(found.value)
