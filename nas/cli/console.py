@@ -22,7 +22,9 @@ from nas.pipeline.reporter import Reporter
 from nas.units import format_ops, format_seconds
 
 if TYPE_CHECKING:
+    from nas.budget import Budget
     from nas.engines.base import Candidate
+    from nas.engines.descent import DescentEpoch
     from nas.training.loop import Epoch
 
 LOG_SECONDS = 10.0  # at most one line of progress in this time where there is no terminal
@@ -85,6 +87,18 @@ class ConsoleReporter(Reporter):
             self.note(
                 f"{what}: epoch {epoch.number} of {epochs}, loss {epoch.loss:.3f}, {epoch.seconds:.1f} s an epoch"
             )
+
+    def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
+        """One line per epoch: losses, how decided the search is, and what it expects to use of the budget."""
+        expected = ", ".join(
+            f"{name.removesuffix('_bytes')} {cost / budget.bounds()[name]:.0%}" for name, cost in epoch.expected.items()
+        )
+        held_out = "warm-up" if epoch.held_out_loss is None else f"held out {epoch.held_out_loss:.3f}"
+        entropy = sum(epoch.entropies.values()) / max(len(epoch.entropies), 1)
+        self.note(
+            f"search epoch {epoch.number} of {epochs}: loss {epoch.loss:.3f}, {held_out}, entropy {entropy:.2f}, "
+            f"expected use of the budget: {expected}; likeliest {epoch.likeliest}"
+        )
 
     def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None) -> None:
         """One line per candidate, with the best so far."""

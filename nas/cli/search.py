@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS, TRAIN_EPOCHS
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 
 if TYPE_CHECKING:
@@ -31,20 +32,49 @@ def search(
     latency: Annotated[
         str | None, typer.Option(help="Longest inference, for example 200ms; needs --mcu with latency data.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    engine: Annotated[str | None, typer.Option(help="dnas, tpe, nsga2 or random. Default: dnas.")] = None,
     time: Annotated[
         str | None,
         typer.Option(help="Wall time of the whole job. Default: 1h, 5m on builtin data, none with --trials."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Most candidates to score.")] = None,
-    epochs: Annotated[int, typer.Option(help="Epochs of training that a candidate is scored by.")] = 4,
-    train_epochs: Annotated[int, typer.Option(help="Epochs of the winner's full training.")] = 40,
+    trials: Annotated[int | None, typer.Option(help="Most candidates to score, by all machines together.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of training that a candidate is scored by; with dnas or --inherit, of the shared weights. "
+            f"Default: {CANDIDATE_EPOCHS}; {SUPERNET_EPOCHS} with dnas, {ONE_SHOT_EPOCHS} with --inherit."
+        ),
+    ] = None,
+    train_epochs: Annotated[int, typer.Option(help="Epochs of the winner's full training.")] = TRAIN_EPOCHS,
+    inherit: Annotated[
+        bool,
+        typer.Option(
+            "--inherit", help="Train weights that all candidates share, once, and score candidates with them."
+        ),
+    ] = False,
+    pareto: Annotated[
+        int,
+        typer.Option(help="Return so many networks from one search: for the budget, its half, its quarter..."),
+    ] = 1,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="Network to score first: a run, an arch.json or SPACE:POINT; may be repeated."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Share the search: sqlite:///FILE, a FILE.journal, postgresql://..., mysql://... or grpc://HOST:PORT. "
+            "The same command on another machine joins."
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Folder in the official layout, or builtin. Default: $NAS_DATA/TASK, then builtin."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same trials: same result on the same machine.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or one GPU as cuda:1.")] = "auto",
+    devices: Annotated[int, typer.Option(help="GPUs that share each training; with --device cpu, processes.")] = 1,
+    precision: Annotated[str, typer.Option(help="Arithmetic of training: 32, bf16 (mixed) or auto (32).")] = "auto",
     plan: Annotated[str, typer.Option(help=PLAN_HELP)] = DEFAULT_PLAN,
     kernels: Annotated[str, typer.Option(help=KERNELS_HELP)] = DEFAULT_KERNELS,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-TIME.")] = None,
@@ -54,7 +84,11 @@ def search(
 ) -> None:
     """Find, train, export and prove an INT8 network within a budget.
 
-    Example: nas search --task kws --flash 256KB --sram 128KB --time 45m --data speech_commands/
+    Example: nas search --task kws --flash 256KB --sram 128KB --data speech_commands/
+
+    Three networks from one search: nas search --task kws --flash 256KB --pareto 3
+
+    Two machines, one search: nas search --task kws --ops 6M --engine tpe --trials 40 --storage postgresql://HOST/nas
     """
     from nas.cli.console import ConsoleReporter
     from nas.errors import InputError
@@ -82,6 +116,12 @@ def search(
         device,
         plan,
         kernels,
+        inherit,
+        pareto,
+        storage,
+        tuple(start or ()),
+        precision,
+        devices,
     )
     if dry_run:
         _show_plan(options, as_json)

@@ -22,6 +22,20 @@ def show(result: RenderableType) -> None:
 
 def result_table(report: dict[str, Any]) -> Group:
     """The end of a search or a training: predicted, measured, budget; float and INT8; what to do next."""
+    search, run = report["search"], report["run"]
+    winners = report.get("front", [report])
+    files = [f"{run}/{each['winner']['folder']}/model.tflite" for each in winners]
+    return Group(
+        *(_winner(report | each) for each in winners),
+        f"{_found(search)}trained for {search['winner_epochs']} epochs in "
+        f"{format_seconds(sum(each['winner']['train_seconds'] for each in winners))}, "
+        f"{format_seconds(search['seconds'])} in all",
+        f"files: {', '.join(files)} and beside {'it' if len(files) == 1 else 'them'}",
+        f"next: nas validate {run} --task {report['task']} --data FOLDER_OF_EVALUATION_FILES",
+    )
+
+
+def _winner(report: dict[str, Any]) -> Group:
     winner, data = report["winner"], report["data"]
     title = f"{report['task']} winner of {report['space']}: {winner['summary']}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
@@ -48,16 +62,11 @@ def result_table(report: dict[str, Any]) -> Group:
         *(f"{winner[key]:.2%}" for key in ("float_score", "int8_score", "int8_score_tflm")),
     )
     pair = report["parity"]["pairs"]["torch/tflm"]
-    search = report["search"]
     return Group(
         table,
         scores,
         f"parity: torch and TFLM choose the same class for {pair['argmax_agreement']:.0%} "
         f"of {report['parity']['samples']} samples, SQNR {pair['sqnr_db'] or float('inf'):.1f} dB",
-        f"{_found(search)}trained for {search['winner_epochs']} epochs in {format_seconds(winner['train_seconds'])}, "
-        f"{format_seconds(search['seconds'])} in all",
-        f"files: {report['run']}/winner/model.tflite and beside it",
-        f"next: nas validate {report['run']} --task {report['task']} --data FOLDER_OF_EVALUATION_FILES",
     )
 
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
+from dataclasses import dataclass
 from typing import Any
 
 from nas.cost.model import Cost, cost
 from nas.engines.sampling import sample_feasible
-from nas.pipeline.request import (
-    BUILTIN_SECONDS,
-    DEFAULT_SECONDS,
-    EXPORT_SECONDS,
-    TRAINING_SHARE,
-    SearchOptions,
-    SearchPlan,
-    plan_search,
-)
+from nas.pipeline.clock import EXPORT_SECONDS, TRAINING_SHARE, time_limit
+from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
 from nas.tasks.sources import resolve_source
 from nas.units import format_bytes, format_ops, format_seconds
 
 # Inference ops per second at which 2 cores of a server train in float32: 5 to 17 G measured on networks of the space.
 TRAINING_OPS_PER_SECOND = 10e9
-SAMPLES = 20  # feasible networks whose mean op count stands for a candidate
+SAMPLES = 20  # feasible networks: their mean op count stands for a candidate, the largest for a winner
+SUBJECT = {
+    Scoring.TRAINED: "a candidate",
+    Scoring.INHERITED: "of weights that candidates inherit",
+    Scoring.DESCENT: "of gradient search",
+}
 
 
 def describe_plan(options: SearchOptions) -> dict[str, Any]:
@@ -35,15 +35,15 @@ def describe_plan(options: SearchOptions) -> dict[str, Any]:
     folder = resolve_source(plan.task.name, options.data)
     clips = plan.task.training_samples(options.data)
     smallest, largest = (cost(point.graph) for point in (plan.space.smallest(), plan.space.largest()))
-    tme, seconds = _price(plan, clips, builtin=folder is None)
+    limit = time_limit(plan.seconds, options.trials, synthetic=folder is None)
+    price = estimate(plan, clips, plan.epochs, limit)
     text = [
         f"space     {plan.space.name}: {plan.space.size:.3g} networks over {len(plan.space.decisions)} decisions",
         f"smallest  {_line(smallest)}",
         f"largest   {_line(largest)}",
         f"budget    {', '.join(f'{name} {bound:,}' for name, bound in plan.budget.bounds().items())}",
         f"data      {folder or 'builtin: SYNTHETIC speech, made on the spot'}, {clips:,} training clips",
-        f"engine    {options.engine}, {options.epochs} epochs a candidate, {options.train_epochs} for the winner",
-        f"price     about {tme:.1f} TME, {format_seconds(seconds)} in all (estimated for 2 cores)",
+        price_line(plan, clips, plan.epochs, limit),
     ]
     return {
         "task": plan.task.name,
@@ -52,29 +52,50 @@ def describe_plan(options: SearchOptions) -> dict[str, Any]:
         "smallest": {"arch": plan.space.smallest().to_json(), **smallest.to_json()},
         "largest": {"arch": plan.space.largest().to_json(), **largest.to_json()},
         "budget": plan.budget.to_json(),
-        "tme": round(tme, 2),
-        "minutes": round(seconds / 60, 1),
+        "engine": plan.engine,
+        "tme": round(price.search_tme, 2),
+        "minutes": round(price.seconds / 60, 1),
         "text": text,
     }
 
 
-def _price(plan: SearchPlan, clips: int, *, builtin: bool) -> tuple[float, float]:
-    """Search time in trainings of an average feasible network (TME), and seconds of the whole job."""
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a search is expected to take: trained-model equivalents of the search alone, and seconds of the whole."""
+
+    search_tme: float
+    seconds: float
+
+
+def estimate(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> Price:
+    """The price of a search on 2 cores, in trainings of its winner."""
     options, rng = plan.options, random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SAMPLES)]
-    mean_ops = statistics.fmean(cost(point.graph).ops for point in points)
-    training = options.train_epochs * clips * mean_ops / TRAINING_OPS_PER_SECOND
-    limit = plan.seconds
-    if limit is None and options.trials is None:
-        limit = BUILTIN_SECONDS if builtin else DEFAULT_SECONDS
-    searching = (
-        float("inf") if options.trials is None else options.trials * options.epochs / options.train_epochs * training
-    )
+    found = [cost(point.graph).ops for point in points]
+    trained = plan.scoring is Scoring.TRAINED
+    epoch = clips * (statistics.fmean(found) if trained else max(found)) / TRAINING_OPS_PER_SECOND
+    training = options.train_epochs * epoch * sum(1 / 2**part for part in range(options.pareto))
+    candidates = (
+        (math.inf if plan.limit is None else plan.limit) if trained else 1
+    )  # that are trained, or their weights
+    searching = candidates * epochs * epoch * EPOCH_PRICE[plan.scoring]
     if limit is not None:
         available = max(limit - EXPORT_SECONDS, 0.0)
-        searching = min(searching, available * (1 - TRAINING_SHARE))
-        training = min(training, available * TRAINING_SHARE)
-    return searching / training if training else 0.0, searching + training + EXPORT_SECONDS
+        searching, training = (
+            min(searching, available * (1 - TRAINING_SHARE)),
+            min(training, available * TRAINING_SHARE),
+        )
+    return Price(searching / training if training else 0.0, searching + training + EXPORT_SECONDS)
+
+
+def price_line(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> str:
+    """What the user is told before the search starts."""
+    price, options = estimate(plan, clips, epochs, limit), plan.options
+    what = f"{epochs} epochs {SUBJECT[plan.scoring]}"
+    return (
+        f"price     {plan.engine}, {what}, {options.train_epochs} for each winner: search about "
+        f"{price.search_tme:.1f} TME, {format_seconds(price.seconds)} in all (estimated for 2 cores)"
+    )
 
 
 def _line(found: Cost) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,19 @@ from nas.pipeline.winner import Winner
 
 
 def write_report(
-    run: RunFolder, session: Session, winner: Winner, budget: Budget, engine: str | None, search: dict[str, Any]
+    run: RunFolder,
+    session: Session,
+    winners: Sequence[Winner],
+    budgets: Sequence[Budget],
+    engine: str | None,
+    search: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write and return the report; ``search`` says what finding the network took."""
-    measured = replace(winner.predicted, flash_bytes=winner.measured.flash_bytes, sram_bytes=winner.measured.sram_bytes)
-    report = {
+    """Write and return the report; ``search`` says what finding the networks took.
+
+    The first winner is the one for the whole budget; those for parts of it stand in ``front``.
+    """
+    winner, budget = winners[0], budgets[0]
+    report: dict[str, Any] = {
         "run": str(run.path),
         "task": session.task.name,
         "space": winner.architecture.space,
@@ -26,9 +35,20 @@ def write_report(
         "data": session.data_record(),
         "budget": budget.to_json(),
         "winner": winner.to_json(),
-        "budget_used": budget.used(measured),
+        "budget_used": _used(winner, budget),
         "search": search,
         "parity": winner.parity,
     }
+    if len(winners) > 1:
+        report["front"] = [
+            {"winner": each.to_json(), "budget": its.to_json(), "budget_used": _used(each, its), "parity": each.parity}
+            for each, its in zip(winners, budgets, strict=True)
+        ]
     write_json(run.path / "result.json", report)
     return report
+
+
+def _used(winner: Winner, budget: Budget) -> dict[str, float]:
+    """Share of each bound that the exported file takes."""
+    measured = replace(winner.predicted, flash_bytes=winner.measured.flash_bytes, sram_bytes=winner.measured.sram_bytes)
+    return budget.used(measured)

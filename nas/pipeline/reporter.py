@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nas.budget import Budget
     from nas.engines.base import Candidate
+    from nas.engines.descent import DescentEpoch
     from nas.training.loop import Epoch
 
 
@@ -23,6 +25,9 @@ class Reporter:
 
     def epoch(self, what: str, epoch: Epoch, epochs: int) -> None:
         """One more epoch of a training."""
+
+    def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
+        """One more epoch of a gradient search is on the disk."""
 
     def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None) -> None:
         """One more candidate is scored and safe on the disk."""

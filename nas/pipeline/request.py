@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from nas import defaults
 from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
-from nas.errors import InputError, RunFolderError
+from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, parse_planning
-from nas.space import SearchSpace, load_space
+from nas.space import Architecture, SearchSpace, load_space
+from nas.space.lookup import find_architecture
 from nas.tasks import Task, get_task
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
-
-DEFAULT_SECONDS = 3600.0
-BUILTIN_SECONDS = 300.0  # a longer search on synthetic data finds nothing that is worth more
-EXPORT_SECONDS = 60.0  # kept for export, TFLM and accuracy: 15 to 30 s measured on 2 cores, more when they are busy
-TRAINING_SHARE = 0.45  # of the time at most for the winner's full training; the rest goes to the search
-# A network may be searched for if the time allows at least this share of the epochs asked for. Insisting on all of
-# them would leave only the smallest networks on large data sets, where fewer epochs do.
-LEAST_EPOCHS_SHARE = 1 / 2
-CANDIDATE_EPOCHS = 4
-TRAIN_EPOCHS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +29,22 @@ class SearchOptions:
     sram: str | int | None = None
     ops: str | int | None = None
     latency: str | float | None = None
-    engine: str = "tpe"
+    engine: str | None = None
     time: str | float | None = None
     trials: int | None = None
-    epochs: int = CANDIDATE_EPOCHS
-    train_epochs: int = TRAIN_EPOCHS
+    epochs: int | None = None
+    train_epochs: int = defaults.TRAIN_EPOCHS
     data: str | None = None
     seed: int = 0
     device: str = "auto"
     plan: str = DEFAULT_PLAN
     kernels: str = DEFAULT_KERNELS
+    inherit: bool = False
+    pareto: int = 1
+    storage: str | None = None
+    start: tuple[str, ...] = ()
+    precision: str = "auto"
+    devices: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """What ``run.json`` keeps, so that ``--resume`` asks for the same."""
@@ -59,9 +58,32 @@ class SearchOptions:
             RunFolderError: keys are missing or unknown.
         """
         try:
-            return cls(**data)
+            return cls(**{**data, "start": tuple(data.get("start", ()))})
         except TypeError as cause:
             raise RunFolderError(f"{origin}: request: {cause}") from cause
+
+
+class Scoring(StrEnum):
+    """What a candidate's score comes from."""
+
+    TRAINED = "trained"
+    """A short training of its own."""
+    INHERITED = "inherited"
+    """Weights of a supernet that was trained for all networks of the budget."""
+    DESCENT = "descent"
+    """Weights of a supernet that was trained along a gradient search."""
+
+
+EPOCHS = {
+    Scoring.TRAINED: defaults.CANDIDATE_EPOCHS,
+    Scoring.INHERITED: defaults.ONE_SHOT_EPOCHS,
+    Scoring.DESCENT: defaults.SUPERNET_EPOCHS,
+}
+EPOCH_PRICE = {  # in plain epochs of a network that uses the budget
+    Scoring.TRAINED: 1.0,
+    Scoring.INHERITED: defaults.ONE_SHOT_EPOCH_PRICE,
+    Scoring.DESCENT: defaults.DESCENT_EPOCH_PRICE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,23 @@ class SearchPlan:
     space: SearchSpace
     budget: Budget
     seconds: float | None
+    engine: str
+    scoring: Scoring
+    epochs: int
+    """Of a candidate, or of the shared weights."""
+    start: tuple[Architecture, ...]
+    """Networks to score first."""
+
+    @property
+    def limit(self) -> int | None:
+        """Most candidates; ``None`` where the time alone decides."""
+        if self.options.trials is not None or self.scoring is Scoring.TRAINED:
+            return self.options.trials
+        return defaults.DESCENT_CANDIDATES if self.scoring is Scoring.DESCENT else defaults.INHERITED_CANDIDATES
+
+    def budgets(self) -> list[Budget]:
+        """The budget, and with ``--pareto`` its half, its quarter and so on: one winner for each."""
+        return [self.budget.divided(2**i) for i in range(self.options.pareto)]
 
     def within_ops(self, limit: int) -> SearchPlan:
         """The same plan for networks of at most ``limit`` ops."""
@@ -88,8 +127,8 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         InfeasibleError: no network of the space fits the budget.
     """
     task = get_task(options.task)
-    get_engine(options.engine)
-    for name in ("trials", "epochs", "train_epochs"):
+    engine, scoring = _method(options)
+    for name in ("trials", "epochs", "train_epochs", "pareto", "devices"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
@@ -106,8 +145,47 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         latency_ms=_parsed(parse_milliseconds, options.latency),
         planning=parse_planning(options.plan, options.kernels),
     )
+    plan = SearchPlan(
+        options,
+        task,
+        space,
+        budget,
+        _parsed(parse_seconds, options.time),
+        engine,
+        scoring,
+        options.epochs or EPOCHS[scoring],
+        tuple(_start(space, name) for name in options.start),
+    )
     reachable(space, budget)
-    return SearchPlan(options, task, space, budget, _parsed(parse_seconds, options.time))
+    for part, each in enumerate(plan.budgets()[1:], 1):
+        try:
+            reachable(space, each)
+        except InfeasibleError as cause:
+            raise InfeasibleError(
+                f"--pareto {options.pareto} asks for 1/{2**part} of the budget too: {cause}"
+            ) from cause
+    return plan
+
+
+def _method(options: SearchOptions) -> tuple[str, Scoring]:
+    """Engine and scoring by the flags; with ``--pareto`` the default engine is the one that searches for fronts."""
+    engine = options.engine or ("nsga2" if options.pareto > 1 else "tpe" if options.inherit else defaults.ENGINE)
+    get_engine(engine)
+    if engine == "dnas":
+        if options.inherit or options.pareto > 1:
+            flag = "--pareto" if options.pareto > 1 else "--inherit"
+            raise InputError(f"{flag} works with --engine nsga2, tpe or random: dnas descends to one budget")
+        if options.storage is not None:
+            raise InputError("--storage shares candidates between machines: give --engine tpe, nsga2 or random with it")
+        return engine, Scoring.DESCENT
+    return engine, Scoring.INHERITED if options.inherit or options.pareto > 1 else Scoring.TRAINED
+
+
+def _start(space: SearchSpace, name: str) -> Architecture:
+    """A network to score first, as a point of the space."""
+    architecture = replace(find_architecture(name), space=space.name)
+    space.choices(architecture)
+    return architecture
 
 
 def _require_shape(space: SearchSpace, task: Task) -> None:

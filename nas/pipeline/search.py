@@ -7,32 +7,28 @@ import importlib.metadata
 import platform
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas import __version__
 from nas.cost.ops import ops
-from nas.engines import Candidate, SearchRequest, best, get_engine
+from nas.engines import Candidate, SearchRequest, StudyPlace, best, get_engine
 from nas.engines.run_folder import RunFolder
 from nas.engines.sampling import sample_feasible
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
+from nas.files import write_bytes
+from nas.pipeline.clock import EXPORT_SECONDS, LEAST_EPOCHS_SHARE, Clock, time_limit
+from nas.pipeline.dry_run import price_line
+from nas.pipeline.front import Place, choose_winners
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
-from nas.pipeline.request import (
-    BUILTIN_SECONDS,
-    DEFAULT_SECONDS,
-    EXPORT_SECONDS,
-    LEAST_EPOCHS_SHARE,
-    TRAINING_SHARE,
-    SearchOptions,
-    SearchPlan,
-    plan_search,
-)
+from nas.pipeline.request import Scoring, SearchOptions, SearchPlan, plan_search
+from nas.pipeline.scoring import affordable_epochs, even_network, make_scorer
 from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.winner import Winner, make_winner
-from nas.space import Architecture
+from nas.report.front_plot import plot_front
 
 SPEED_SAMPLES = 9  # feasible networks, of which the one with the median op count tells the training speed
 RECORDED_PACKAGES = (
@@ -54,26 +50,6 @@ class SearchResult:
     run: Path
     winner: Winner
     report: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """How the time of a run is shared out. ``None`` seconds: as long as the trials take."""
-
-    seconds: float | None
-    started: float  # on the monotonic clock, earlier by what a resumed run had already used
-
-    def elapsed(self) -> float:
-        """Seconds used so far, also by the process that this one resumes."""
-        return time.monotonic() - self.started
-
-    def left(self) -> float | None:
-        """Seconds that the whole run still has."""
-        return None if self.seconds is None else self.seconds - self.elapsed()
-
-    def training_seconds(self) -> float | None:
-        """Most seconds that the winner's full training may take."""
-        return None if self.seconds is None else (self.seconds - EXPORT_SECONDS) * TRAINING_SHARE
 
 
 def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> SearchResult:
@@ -113,92 +89,140 @@ def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
 def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchResult:
     options = plan.options
     try:
-        session = open_run_session(run, plan.task, options.data, options.seed, options.device, reporter)
+        session = open_run_session(
+            run, plan.task, options.data, options.seed, options.device, reporter, options.precision, options.devices
+        )
         return _search(run, plan, session)
     except KeyboardInterrupt as cause:
         run.update(status="interrupted")
-        raise InterruptedRunError(f"interrupted; go on with: nas search --resume {run.path}") from cause
+        raise InterruptedRunError(f"interrupted; {_so_far(run)}go on with: nas search --resume {run.path}") from cause
+
+
+def _so_far(run: RunFolder) -> str:
+    """The best candidate, for a user who has seen enough."""
+    found = run.candidates()
+    if not found:
+        return ""
+    top = best(found)
+    return f"best of {len(found)} so far: {top.score:.2%}, {top.architecture.summary()}\n"
 
 
 def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
-    history = run.candidates()
     record = run.record()
-    clock = Clock(_seconds(plan, session), session.started - record.get("elapsed_seconds", 0.0))
+    limit = time_limit(plan.seconds, plan.options.trials, synthetic=session.dataset.synthetic)
+    clock = Clock(limit, session.started - record.get("elapsed_seconds", 0.0))
     try:
         plan = _trainable(plan, session, clock, record)
     except InputError:
         run.discard()
         raise
-    run.update(
-        status="searching",
-        data=session.data_record(),
-        trainable_ops=plan.budget.ops if clock.seconds is not None else None,
-    )
-    candidates = _find(run, plan, session, clock, history)
-    winner = best(candidates)
-    search_seconds = clock.elapsed()
-    epochs = run.record().get("winner_epochs") or _affordable_epochs(plan, session, clock, winner)
-    session.reporter.note(f"training the winner for {epochs} epochs: {winner.architecture.summary()}")
-    run.update(status="training", winner_number=winner.number, winner_epochs=epochs, elapsed_seconds=search_seconds)
-    proof = make_winner(session, winner.architecture, plan.budget, epochs, run.winner)
-    spent = _spent(proof, candidates, clock, epochs)
-    asked = plan_search(plan.options).budget  # without the bound that the time set
-    report = write_report(run, session, proof, asked, plan.options.engine, spent)
+    epochs = record.get("search_epochs") or affordable_epochs(plan, session, clock)
+    trainable = plan.budget.ops if limit is not None else None
+    run.update(status="searching", data=session.data_record(), trainable_ops=trainable, search_epochs=epochs)
+    session.reporter.note(price_line(plan, session.clips, epochs, limit))
+    candidates = _find(run, plan, session, clock, epochs)
+    return _finish(run, plan, session, clock, candidates)
+
+
+def _finish(
+    run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, candidates: Sequence[Candidate]
+) -> SearchResult:
+    """Train and export the winners; write the report."""
+    asked = plan_search(plan.options)  # without the bound that the time set
+    places = choose_winners(candidates, asked.budgets(), run.path)
+    for budget in asked.budgets():
+        if not any(place.budget == budget for place in places):
+            session.reporter.warn(
+                f"no candidate was within {budget.bounds()}: no winner for this budget; more --trials"
+            )
+    epochs = run.record().get("winner_epochs") or _affordable_training(plan, session, clock, places)
+    run.update(status="training", winner_epochs=epochs, elapsed_seconds=clock.elapsed())
+    if plan.scoring is not Scoring.DESCENT:  # candidates of a descent are all alike
+        winners, names = [place.candidate for place in places], list(asked.budget.bounds())
+        write_bytes(run.path / "front.svg", plot_front(candidates, winners, names, asked.budget.bounds()))
+    proofs = [_prove(place, session, epochs) for place in places]
+    spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
+    report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
     run.update(status="done", elapsed_seconds=clock.elapsed())
-    return SearchResult(run.path, proof, report)
+    return SearchResult(run.path, proofs[0], report)
 
 
-def _find(
-    run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, history: Sequence[Candidate]
-) -> list[Candidate]:
+def _prove(place: Place, session: Session, epochs: int) -> Winner:
+    network = place.candidate.architecture
+    session.reporter.note(f"training {place.name} for {epochs} epochs: {network.summary()}")
+    return make_winner(session, network, place.budget, epochs, place.folder)
+
+
+def _spent(run: RunFolder, plan: SearchPlan, candidates: Sequence[Candidate], winner: Winner) -> dict[str, Any]:
+    """The ``search`` object of the report."""
+    record = run.record()
+    return {
+        "search_seconds": round(record["search_seconds"], 1),
+        "tme": round(record["search_seconds"] / winner.train_seconds, 2),
+        "candidates": len(candidates),
+        "trained": len(candidates) if plan.scoring is Scoring.TRAINED else 0,
+        "scoring": plan.scoring.value,
+        "epochs": record["search_epochs"],
+        "winner_epochs": record["winner_epochs"],
+    }
+
+
+def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epochs: int) -> list[Candidate]:
     """Let the engine search; every candidate is on the disk before the next one starts."""
-    epochs = plan.options.epochs
-    found = list(history)
+    found = list(run.candidates())
     if run.record().get("winner_epochs"):
         return found
+    started = time.monotonic() - run.record().get("search_seconds", 0.0)
 
-    def evaluate(architecture: Architecture, number: int) -> tuple[float, float]:
-        return session.score(architecture, epochs, f"candidate {number + 1}")
+    def note_time() -> None:
+        run.update(elapsed_seconds=clock.elapsed(), search_seconds=time.monotonic() - started)
 
-    request = SearchRequest(plan.space, plan.budget, evaluate, _stopper(plan, clock), plan.options.seed, tuple(history))
-    for candidate in get_engine(plan.options.engine)(request):
+    scorer = make_scorer(run, plan, session, epochs, note_time)
+    scorer.prepare()
+    reserve = session.epoch_seconds(even_network(plan)) * plan.options.train_epochs if clock.seconds else 0.0
+
+    def stop(candidates: Sequence[Candidate]) -> bool:
+        """Another candidate of average length would eat into the final training."""
+        left = clock.search_seconds(reserve)
+        return left is not None and bool(candidates) and left < sum(c.seconds for c in candidates) / len(candidates)
+
+    request = SearchRequest(
+        plan.space,
+        plan.budget,
+        scorer.evaluate,
+        stop,
+        plan.options.seed,
+        tuple(found),
+        limit=plan.limit,
+        known=plan.start,
+        study=study_place(plan, session, epochs),
+        gradient=scorer.gradient,
+    )
+    for candidate in get_engine(plan.engine)(request):
         run.append(candidate)
         found.append(candidate)
-        run.update(elapsed_seconds=clock.elapsed())
-        session.reporter.candidate(candidate, best(found), _search_left(plan, clock, found))
+        note_time()
+        session.reporter.candidate(candidate, best(found), clock.search_seconds(reserve))
+    note_time()
     if not found:
         raise InfeasibleError(f"{plan.space.name}: no network was found within {plan.budget.bounds()}")
     return found
 
 
-def _stopper(plan: SearchPlan, clock: Clock) -> Callable[[Sequence[Candidate]], bool]:
-    """Stop at the number of trials, or when another candidate of average length would eat into the final training."""
-
-    def stop(found: Sequence[Candidate]) -> bool:
-        if plan.options.trials is not None and len(found) >= plan.options.trials:
-            return True
-        left = _search_left(plan, clock, found)
-        if left is None or not found:
-            return False
-        return left < sum(c.seconds for c in found) / len(found)
-
-    return stop
-
-
-def _search_left(plan: SearchPlan, clock: Clock, found: Sequence[Candidate]) -> float | None:
-    """Seconds until the final training must start: enough is kept for the slowest network seen, as any may win."""
-    left, most = clock.left(), clock.training_seconds()
-    if left is None or most is None:
+def study_place(plan: SearchPlan, session: Session, epochs: int) -> StudyPlace | None:
+    """Where the study is shared, and what its workers must agree on."""
+    if plan.options.storage is None:
         return None
-    slowest = max((c.seconds for c in found), default=0.0) / plan.options.epochs * plan.options.train_epochs
-    return left - min(slowest, most) - EXPORT_SECONDS
-
-
-def _seconds(plan: SearchPlan, session: Session) -> float | None:
-    """The time limit: as asked; else none when trials are counted, or the default for the kind of data."""
-    if plan.seconds is not None or plan.options.trials is not None:
-        return plan.seconds
-    return BUILTIN_SECONDS if session.dataset.synthetic else DEFAULT_SECONDS
+    identity = {
+        "task": plan.task.name,
+        "space": f"{plan.space.name} {plan.space.sha256[:12]}",
+        "budget": ", ".join(f"{name} {bound}" for name, bound in plan_search(plan.options).budget.bounds().items()),
+        "plan": f"{plan.options.plan} on {plan.options.kernels}",
+        "data": session.dataset.fingerprint[:12],
+        "scoring": f"{plan.scoring.value}, {epochs} epochs",
+        "seed": str(plan.options.seed),
+    }
+    return StudyPlace(plan.options.storage, f"nas-{plan.task.name}", identity)
 
 
 def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str, Any]) -> SearchPlan:
@@ -226,27 +250,14 @@ def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[st
     return bounded
 
 
-def _affordable_epochs(plan: SearchPlan, session: Session, clock: Clock, winner: Candidate) -> int:
-    """The epochs asked for, or as many as the time left allows, at the speed at which the candidate trained."""
+def _affordable_training(plan: SearchPlan, session: Session, clock: Clock, places: Sequence[Place]) -> int:
+    """The epochs asked for, or as many as the time left allows all winners together."""
     left = clock.left()
     asked = plan.options.train_epochs
     if left is None:
         return asked
-    per_epoch = winner.seconds / plan.options.epochs
-    return max(1, min(asked, int((left - EXPORT_SECONDS) / per_epoch)))
-
-
-def _spent(winner: Winner, candidates: Sequence[Candidate], clock: Clock, epochs: int) -> dict[str, Any]:
-    """The ``search`` object of the report."""
-    seconds = sum(candidate.seconds for candidate in candidates)
-    return {
-        "seconds": round(clock.elapsed(), 1),
-        "search_seconds": round(seconds, 1),
-        "tme": round(seconds / winner.train_seconds, 2),
-        "candidates": len(candidates),
-        "trained": len(candidates),
-        "winner_epochs": epochs,
-    }
+    epoch = sum(session.epoch_seconds(place.candidate.architecture) for place in places)
+    return max(1, min(asked, int((left - EXPORT_SECONDS * len(places)) / epoch)))
 
 
 def _default_folder(plan: SearchPlan) -> Path:

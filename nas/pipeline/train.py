@@ -52,7 +52,7 @@ def train_architecture(
         session = open_run_session(run, task, data, seed, device, reporter)
         winner = make_winner(session, architecture, Budget(), epochs, run.winner)
         spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
-        report = write_report(run, session, winner, Budget(), None, spent)
+        report = write_report(run, session, [winner], [Budget()], None, spent)
         run.update(status="done")
     return report
 

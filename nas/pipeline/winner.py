@@ -65,6 +65,7 @@ class Winner:
     metric: str
     parity: dict[str, Any]
     train_seconds: float
+    folder: Path
 
     def to_json(self) -> dict[str, Any]:
         """The ``winner`` object of ``nas search --json``."""
@@ -81,6 +82,7 @@ class Winner:
             "int8_score_tflm": self.int8_tflm.accuracy,
             "float_validation_score": self.validation_score,
             "train_seconds": round(self.train_seconds, 1),
+            "folder": self.folder.name,
         }
 
 
@@ -114,6 +116,7 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, ep
         session.task.metric,
         parity,
         seconds,
+        folder,
     )
     write_json(folder / "validation.json", {**winner.to_json(), "parity": parity, "data": session.data_record()})
     _require_fit(measured, budget, folder)

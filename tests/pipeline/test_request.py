@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from nas.budget import Budget
+from nas.defaults import DESCENT_EPOCH_PRICE
 from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.pipeline.dry_run import describe_plan
-from nas.pipeline.request import SearchOptions, plan_search
+from nas.pipeline.request import EPOCHS, Scoring, SearchOptions, plan_search
 
 
 def options(**given: Any) -> SearchOptions:
@@ -46,10 +47,48 @@ def test_a_bound_of_ops_is_only_ever_tightened() -> None:
     assert plan_search(options()).within_ops(10**7).budget == Budget(262_144, ops=10**7)
 
 
-@pytest.mark.parametrize("name", ["trials", "epochs", "train_epochs"])
+@pytest.mark.parametrize("name", ["trials", "epochs", "train_epochs", "pareto", "devices"])
 def test_counts_start_at_one(name: str) -> None:
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')} 0 must be at least 1"):
         plan_search(options(**{name: 0}))
+
+
+@pytest.mark.parametrize(
+    ("flags", "engine", "scoring"),
+    [
+        ({}, "dnas", Scoring.DESCENT),
+        ({"engine": "tpe"}, "tpe", Scoring.TRAINED),
+        ({"inherit": True}, "tpe", Scoring.INHERITED),
+        ({"pareto": 2}, "nsga2", Scoring.INHERITED),
+        ({"pareto": 2, "engine": "random"}, "random", Scoring.INHERITED),
+    ],
+)
+def test_engine_and_scoring_follow_from_the_flags(flags: dict[str, Any], engine: str, scoring: Scoring) -> None:
+    plan = plan_search(options(**flags))
+    assert (plan.engine, plan.scoring, plan.epochs) == (engine, scoring, EPOCHS[scoring])
+
+
+@pytest.mark.parametrize("flags", [{"pareto": 2}, {"inherit": True}, {"storage": "sqlite:///study.db"}])
+def test_what_a_gradient_search_cannot_do_is_told(flags: dict[str, Any]) -> None:
+    flag = "--" + next(iter(flags))
+    with pytest.raises(InputError, match=f"^{flag} .*tpe"):
+        plan_search(options(engine="dnas", **flags))
+
+
+def test_a_front_has_a_budget_for_each_winner() -> None:
+    plan = plan_search(options(ops="8M", pareto=3))
+    assert [budget.bounds() for budget in plan.budgets()] == [
+        {"flash_bytes": 262_144 // part, "ops": 8_000_000 // part} for part in (1, 2, 4)
+    ]
+    with pytest.raises(InfeasibleError, match="--pareto 9 asks for 1/128 of the budget too"):
+        plan_search(options(pareto=9))
+
+
+def test_networks_to_start_from_must_be_points_of_the_space() -> None:
+    plan = plan_search(options(engine="tpe", start=("kws_micronet:micronet-kws-s",)))
+    assert plan.start == (plan.space.points["micronet-kws-s"],)
+    with pytest.raises(InputError, match="is no point of the space kws_micronet"):
+        plan_search(options(engine="tpe", start=("kws_ds_cnn:mlperf-ds-cnn",)))
 
 
 def test_an_impossible_budget_is_no_plan() -> None:
@@ -62,7 +101,13 @@ def test_an_impossible_budget_is_no_plan() -> None:
     [({"trials": 20, "epochs": 6, "train_epochs": 30}, 4.0), ({"trials": 1, "epochs": 1, "train_epochs": 100}, 0.01)],
 )
 def test_the_price_in_trained_model_equivalents(given: dict[str, int], tme: float) -> None:
-    assert describe_plan(options(**given))["tme"] == tme
+    assert describe_plan(options(engine="tpe", **given))["tme"] == tme
+
+
+def test_a_gradient_search_costs_its_epochs_however_many_candidates_it_scores() -> None:
+    few, many = (describe_plan(options(trials=trials, epochs=30, train_epochs=60)) for trials in (1, 100))
+    assert few["engine"] == "dnas"
+    assert few["tme"] == many["tme"] == pytest.approx(DESCENT_EPOCH_PRICE / 2, abs=0.01)
 
 
 @pytest.mark.parametrize("given", [{"time": "10m"}, {"time": "10m", "trials": 1000}, {"time": "1h", "ops": "1M"}])
@@ -72,5 +117,5 @@ def test_the_price_stays_within_the_time(given: dict[str, Any]) -> None:
 
 
 def test_more_trials_cost_more() -> None:
-    prices = [describe_plan(options(trials=trials))["minutes"] for trials in (1, 10, 100)]
+    prices = [describe_plan(options(engine="tpe", trials=trials))["minutes"] for trials in (1, 10, 100)]
     assert prices[0] < prices[1] < prices[2]

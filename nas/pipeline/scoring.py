@@ -1,0 +1,105 @@
+"""What a candidate's score comes from: a short training of its own, or shared weights that are trained before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nas.defaults import HELD_OUT
+from nas.engines import GradientSearch, Report
+from nas.engines.descent import DescentEpoch, even_start
+from nas.engines.distribution import Distribution
+from nas.engines.one_shot import OneShot
+from nas.engines.run_folder import RunFolder
+from nas.files import write_bytes
+from nas.pipeline.clock import Clock
+from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchPlan
+from nas.pipeline.session import Session
+from nas.report.descent_plot import plot_descent
+from nas.space import Architecture
+from nas.space.many import choices_of
+from nas.training.loop import Epoch, Recipe
+from nas.training.supernet import SupernetTraining
+
+EPOCH_SHARE = 0.9  # of the search time for shared weights; the rest is for the candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """How candidates get their scores. ``prepare`` trains what they share, if anything, and must be called first."""
+
+    evaluate: Callable[[Architecture, int, Report], tuple[float, float]]
+    prepare: Callable[[], None] = lambda: None
+    gradient: GradientSearch | None = None
+
+
+def make_scorer(
+    run: RunFolder, plan: SearchPlan, session: Session, epochs: int, on_epoch: Callable[[], None]
+) -> Scorer:
+    """The scorer that a plan asks for; ``on_epoch`` is called after every epoch of shared weights."""
+    if plan.scoring is Scoring.TRAINED:
+        return Scorer(lambda network, number, report: session.score(network, epochs, f"candidate {number + 1}", report))
+    held_out = HELD_OUT if plan.scoring is Scoring.DESCENT else 0.0
+    task = session.task
+    shared = SupernetTraining(
+        plan.space, session.data, Recipe(epochs), task.augment, session.seed, held_out, session.runtime
+    )
+
+    def evaluate(network: Architecture, number: int, report: Report) -> tuple[float, float]:
+        started = time.monotonic()
+        return shared.score(network), time.monotonic() - started
+
+    checkpoint = run.path / "shared.pt"
+    if plan.scoring is Scoring.DESCENT:
+        follow = _follower(run, plan, session, epochs)
+
+        def on_descent(epoch: DescentEpoch) -> None:
+            follow(epoch)
+            on_epoch()
+
+        return Scorer(evaluate, gradient=GradientSearch(shared, checkpoint, on_descent))
+
+    def prepare() -> None:
+        def show(number: int, loss: float, seconds: float) -> None:
+            session.reporter.epoch("shared weights", Epoch(number, loss, seconds), epochs)
+            on_epoch()
+
+        OneShot(plan.space, plan.budget, shared, session.seed).run(show, checkpoint)
+
+    return Scorer(evaluate, prepare)
+
+
+def affordable_epochs(plan: SearchPlan, session: Session, clock: Clock) -> int:
+    """Epochs of shared weights that the time allows, at most those asked for; of single candidates always those."""
+    if plan.scoring is Scoring.TRAINED or clock.seconds is None:
+        return plan.epochs
+    network = even_network(plan)
+    epoch = session.epoch_seconds(network)
+    seconds = clock.search_seconds(epoch * plan.options.train_epochs)
+    assert seconds is not None
+    return max(1, min(plan.epochs, int(EPOCH_SHARE * seconds / (epoch * EPOCH_PRICE[plan.scoring]))))
+
+
+def even_network(plan: SearchPlan) -> Architecture:
+    """The network of even proportions that about uses the budget: what a gradient search starts from."""
+    options = Distribution(plan.space, even_start(plan.space, plan.budget)).most_likely()
+    return plan.space.architecture(choices_of(plan.space, options))
+
+
+def _follower(run: RunFolder, plan: SearchPlan, session: Session, epochs: int) -> Callable[[DescentEpoch], None]:
+    """Writes down every epoch of a descent, draws it, and tells the user."""
+    file = run.path / "descent.jsonl"
+
+    def follow(epoch: DescentEpoch) -> None:
+        lines = file.read_bytes().splitlines(keepends=True)[: epoch.number - 1] if file.exists() else []
+        write_bytes(file, b"".join(lines) + json.dumps(epoch.to_json()).encode() + b"\n")
+        if epoch.number == epochs:
+            trajectory = [json.loads(line) for line in file.read_text().splitlines()]
+            write_bytes(run.path / "descent.svg", plot_descent(trajectory, plan.budget.bounds()))
+        session.reporter.descent(epoch, epochs, plan.budget)
+        if epoch.collapsed:
+            session.reporter.warn(f"the search has collapsed in epoch {epoch.number}: {epoch.collapsed}")
+
+    return follow
