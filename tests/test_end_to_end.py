@@ -17,7 +17,7 @@ from nas.engines.run_folder import RunFolder
 pytestmark = pytest.mark.slow
 
 SEARCH = [
-    *("search", "--task", "kws", "--flash", "64KB", "--ops", "4M", "--data", "builtin", "--json"),
+    *("search", "--task", "kws", "--flash", "64KB", "--ops", "4M", "--data", "builtin", "--json", "--engine", "tpe"),
     *("--trials", "4", "--epochs", "1", "--train-epochs", "15"),
 ]
 WINNER_FILES = {

@@ -132,7 +132,7 @@ def search(
 
         if asked is None:
             assert resume is not None
-            result = resume_search(resume, reporter)
+            result = resume_search(resume, reporter, storage)
         else:
             result = start_search(asked, out, reporter)
     _show_result(result.report, as_json)
@@ -142,7 +142,7 @@ def _require_alone(context: typer.Context) -> None:
     """A resumed run asks for what it was started with; another flag beside ``--resume`` would be ignored."""
     from nas.errors import InputError
 
-    allowed = {"resume", "as_json"}
+    allowed = {"resume", "as_json", "storage"}
     given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if others := sorted(set(given) - allowed):
         flags = ", ".join("--" + name.replace("_", "-") for name in others)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from nas.engines.base import Candidate, Engine, GradientSearch, Pruned, Report, SearchRequest, StudyPlace, best
+from nas.engines.base import (
+    Candidate,
+    Engine,
+    GradientSearch,
+    Pruned,
+    Report,
+    SearchRequest,
+    StudyPlace,
+    best,
+    without_password,
+)
 from nas.engines.dnas import search_dnas
 from nas.engines.front import pareto_front
 from nas.engines.nsga2 import search_nsga2
@@ -24,6 +34,7 @@ __all__ = [
     "best",
     "get_engine",
     "pareto_front",
+    "without_password",
 ]
 
 

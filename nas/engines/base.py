@@ -70,6 +70,11 @@ class Candidate:
         )
 
 
+def without_password(url: str) -> str:
+    """The URL of a storage as it may be shown and written down."""
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", url))
+
+
 @dataclass(frozen=True, slots=True)
 class StudyPlace:
     """Where a study is kept that several workers share, and what they must agree on.
@@ -85,9 +90,14 @@ class StudyPlace:
     grace_seconds: int = 180  # three beats: one may be lost, one late
 
     @property
+    def has_heartbeats(self) -> bool:
+        """Whether the storage notes which workers live: data bases do, a journal and a gRPC proxy do not."""
+        return self.url.startswith(("sqlite", "postgresql", "mysql"))
+
+    @property
     def shown(self) -> str:
         """The URL without its password, for messages and records."""
-        return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", self.url))
+        return without_password(self.url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ starts where a network of even proportions just meets the budget, so that the se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,6 +139,8 @@ class Descent:
         """One step of the distribution, and of the multipliers."""
         costs = relaxed_costs(self.space, self.distribution.probabilities(temperature.spread), self.budget.planning)
         loss = self.shared.held_out_loss(self.distribution.mixing_weights(temperature, generator))
+        if not math.isfinite(float(loss.detach())):
+            return math.nan  # told by ``_collapse``
         self.optimizer.zero_grad()
         total = loss.double() + self.multipliers.penalty(costs)
         parameters = self.distribution.parameters
@@ -167,13 +169,13 @@ class Descent:
             distribution.entropies(spread),
             dict(zip(distribution.names, distribution.middle.tolist(), strict=True)),
             self.space.architecture(choices_of(self.space, distribution.most_likely())).summary(),
-            self._collapse(loss, costs),
+            self._collapse([loss, *held_out], costs),
         )
 
-    def _collapse(self, loss: float, costs: Mapping[str, Tensor]) -> str:
+    def _collapse(self, losses: Sequence[float], costs: Mapping[str, Tensor]) -> str:
         """A loss that is no number; or almost everything at its smallest, though the budget is not used."""
-        if not math.isfinite(loss):
-            return "the training loss is not a number; try another --seed"
+        if not all(math.isfinite(loss) for loss in losses):
+            return "a loss is not a number; try another --seed"
         used = max((float(costs[name]) / bound for name, bound in self.budget.bounds().items()), default=1.0)
         ordered = self.distribution.middle.detach()[self.distribution.ordered]
         smallest = float((ordered < AT_THE_END).double().mean()) if len(ordered) else 0.0

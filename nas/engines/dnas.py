@@ -10,6 +10,10 @@ from nas.engines.base import Candidate, SearchRequest
 if TYPE_CHECKING:
     import optuna
 
+ASKS = (
+    3  # draws before one is taken at random: where the whole space fits, every draw is repaired to the largest network
+)
+
 
 def search_dnas(request: SearchRequest) -> Iterator[Candidate]:
     """Descend once, then evaluate the likeliest network, made to fit exactly, and draws from around it.
@@ -32,4 +36,4 @@ def search_dnas(request: SearchRequest) -> Iterator[Candidate]:
     def sampler(study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) -> optuna.samplers.BaseSampler:
         return DescentSampler(descent, seed)
 
-    yield from search(request, Method("dnas", sampler, prunes=False))
+    yield from search(request, Method("dnas", sampler, prunes=False, asks=ASKS))

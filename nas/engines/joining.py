@@ -38,7 +38,9 @@ def join(request: SearchRequest, method: Method, sampler: BaseSampler, pruner: B
         load_if_exists=True,
     )
     if place is not None:
-        _agree(study, place, {**place.identity, "engine": method.name})
+        if study.directions != directions and IDENTITY not in study.user_attrs:
+            raise _foreign(place)
+        _agree(study, place, {**place.identity, "engine": method.name, "objectives": " ".join(["score", *costs])})
         _check_history(study, place, request)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -53,9 +55,7 @@ def _agree(study: optuna.Study, place: StudyPlace, identity: dict[str, str]) -> 
         study.set_user_attr(IDENTITY, identity)
         there = study.user_attrs[IDENTITY]  # that of another worker that came at the same moment
     if there is None:
-        raise InputError(
-            f"the study {place.name} in {place.shown} was not made by nas search\ngive another storage for this search"
-        )
+        raise _foreign(place)
     names = sorted(name for name in {*there, *identity} if there.get(name) != identity.get(name))
     if names:
         told = "; ".join(f"{name} {there.get(name)} there, {identity.get(name)} here" for name in names)
@@ -63,6 +63,12 @@ def _agree(study: optuna.Study, place: StudyPlace, identity: dict[str, str]) -> 
             f"the study {place.name} in {place.shown} is of another search: {told}\n"
             f"give the same to join it, or another storage for a new search"
         )
+
+
+def _foreign(place: StudyPlace) -> InputError:
+    return InputError(
+        f"the study {place.name} in {place.shown} was not made by nas search\ngive another storage for this search"
+    )
 
 
 def _check_history(study: optuna.Study, place: StudyPlace, request: SearchRequest) -> None:

@@ -36,18 +36,23 @@ class Repair:
         return self.exchange(self.grow(self.shrink(options)))
 
     def shrink(self, options: IntArray) -> IntArray:
-        """Step down, or towards a network that is known to fit, until it fits."""
-        goal: IntArray | None = None
+        """Step down until it fits; where stepping down does not help, towards a network that is known to fit."""
         while (excess := self.excess(options[None])[0]) > 0:
             below = self.steps(options, -1)
-            gains = excess - self.excess(below) if len(below) else np.zeros(0)
-            if np.any(gains > 0):
-                options = below[np.argmax(np.where(gains > 0, gains / self._price(options, below), -np.inf))]
-                continue
-            goal = self._reachable() if goal is None else goal
-            apart = np.flatnonzero(options != goal)
-            options = options.copy()
-            options[apart[0]] += np.sign(goal[apart[0]] - options[apart[0]])
+            gains = excess - self.excess(below)
+            if not np.any(gains > 0):
+                return self._approach(options)
+            options = below[np.argmax(np.where(gains > 0, gains / self._price(options, below), -np.inf))]
+        return options
+
+    def _approach(self, options: IntArray) -> IntArray:
+        """Step towards a network that fits, decision by decision, until one on the way does."""
+        taken = self.space.choices(reachable(self.space, self.budget))
+        goal = np.array([taken.get(decision.name, 0) for decision in self.space.decisions], np.int64)
+        options = options.copy()
+        while self.excess(options[None])[0] > 0:
+            apart = np.flatnonzero(options != goal)[0]
+            options[apart] += np.sign(goal[apart] - options[apart])
         return options
 
     def grow(self, options: IntArray, banned: IntArray | int = -1) -> IntArray:
@@ -63,7 +68,10 @@ class Repair:
     def exchange(self, options: IntArray) -> IntArray:
         """One step down for others up, where single steps are too coarse to fill a small budget."""
         best, share = options, self.used(options[None])[0]
-        for below in self.steps(options, -1):
+        if not len(self.steps(options, 1)):  # the largest network
+            return options
+        rows = self.steps(options, -1)
+        for below in rows[self.excess(rows) <= 0]:  # narrower may be dearer: paddings, gaps in the plan
             if share >= FULL:
                 break
             other = self.grow(below, banned=options)
@@ -109,7 +117,3 @@ class Repair:
     def _likelihood(self, rows: IntArray) -> FloatArray:
         total: FloatArray = self.likelihood[self.numbers, rows].sum(axis=1)
         return total
-
-    def _reachable(self) -> IntArray:
-        taken = self.space.choices(reachable(self.space, self.budget))
-        return np.array([taken.get(decision.name, 0) for decision in self.space.decisions], np.int64)

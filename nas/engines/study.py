@@ -200,14 +200,16 @@ class Worker:
     def _lost(self, trials: list[FrozenTrial]) -> set[int]:
         """Running trials that this worker has watched for much longer than any took: their worker is gone.
 
-        Data bases notice that sooner, by heartbeats; this is for storages that keep none, and for a worker that died
-        before its first beat. Nobody retries such a trial, as its worker might live; another takes its place.
+        Data bases notice that sooner, by heartbeats; there, this is only for a worker that died before its first
+        beat. Nobody retries such a trial, as its worker might live; another takes its place.
         """
-        if self.request.study is None:
+        place = self.request.study
+        if place is None:
             return set()
         now = time.monotonic()
         slowest = max((candidate.seconds for candidate in self.found), default=0.0)
-        patience = max(self.request.study.grace_seconds, LOST_FACTOR * slowest)
+        at_least = place.grace_seconds * (LOST_FACTOR if place.has_heartbeats else 1)
+        patience = max(at_least, LOST_FACTOR * slowest)
         running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
         return {number for number in running if now - self.seen_running.setdefault(number, now) > patience}
 

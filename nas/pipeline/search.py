@@ -8,13 +8,13 @@ import platform
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nas import __version__
 from nas.cost.ops import ops
-from nas.engines import Candidate, SearchRequest, StudyPlace, best, get_engine
+from nas.engines import Candidate, SearchRequest, StudyPlace, best, get_engine, without_password
 from nas.engines.run_folder import RunFolder
 from nas.engines.sampling import sample_feasible
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
@@ -65,10 +65,16 @@ def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> Sear
         return _carry_out(run, plan, reporter)
 
 
-def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
+def resume_search(folder: Path, reporter: Reporter, storage: str | None = None) -> SearchResult:
     """Go on with a run that was interrupted or killed.
 
+    Args:
+        folder: of the run.
+        reporter: told how the work goes.
+        storage: that of the run again, with its password, which is not written down.
+
     Raises:
+        InputError: the storage has a password and was not given, or another one was.
         RunFolderError: no run there, one that is finished, or one whose space file has changed since.
     """
     run = RunFolder.open(folder)
@@ -80,7 +86,14 @@ def resume_search(folder: Path, reporter: Reporter) -> SearchResult:
             request, sha256 = record["request"], record["space"]["sha256"]
         except (KeyError, TypeError) as cause:
             raise RunFolderError(f"{run.record_file}: not the record of a search: no {cause}") from cause
-        plan = plan_search(SearchOptions.from_json(request, run.record_file))
+        options = SearchOptions.from_json(request, run.record_file)
+        if storage is not None and without_password(storage) != options.storage:
+            raise InputError(f"{folder} was started with --storage {options.storage}, not {without_password(storage)}")
+        if storage is None and options.storage is not None and "***" in options.storage:
+            raise InputError(
+                f"the password of {options.storage} is not written down: give --storage with --resume again"
+            )
+        plan = plan_search(replace(options, storage=storage or options.storage))
         if plan.space.sha256 != sha256:
             raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")
         return _carry_out(run, plan, reporter)
@@ -234,7 +247,7 @@ def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[st
     available = clock.training_seconds()
     if record.get("trainable_ops"):
         return plan.within_ops(record["trainable_ops"])
-    if available is None:
+    if available is None or plan.options.storage is not None:  # machines that share a search share its budget
         return plan
     rng = random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SPEED_SAMPLES)]
@@ -260,6 +273,10 @@ def _affordable_training(plan: SearchPlan, session: Session, clock: Clock, place
     return max(1, min(asked, int((left - EXPORT_SECONDS * len(places)) / epoch)))
 
 
+def _shown(storage: str | None) -> str | None:
+    return None if storage is None else without_password(storage)
+
+
 def _default_folder(plan: SearchPlan) -> Path:
     stamp = datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d-%H%M%S")
     return Path("exported") / f"{plan.task.name}-{stamp}"
@@ -271,7 +288,7 @@ def _first_record(plan: SearchPlan) -> dict[str, Any]:
         "schema": 1,
         "nas": __version__,
         "status": "created",
-        "request": plan.options.to_json(),
+        "request": {**plan.options.to_json(), "storage": _shown(plan.options.storage)},
         "budget": plan.budget.to_json(),
         "space": {"name": plan.space.name, "file": plan.space.origin, "sha256": plan.space.sha256},
         "python": platform.python_version(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -26,6 +27,15 @@ every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 WARM = Temperature(0.1, 1.0)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Rows of a few numbers: more threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -45,9 +55,10 @@ def test_each_decision_has_a_distribution(space: SearchSpace, spread: float) -> 
     found = uneven(space).probabilities(spread)
     assert list(found) == [decision.name for decision in space.decisions]
     for decision in space.decisions:
-        assert found[decision.name].shape == (len(decision.options),)
-        assert float(found[decision.name].detach().min()) >= 0
-        assert float(found[decision.name].detach().sum()) == pytest.approx(1, abs=1e-12)
+        row = found[decision.name].detach()
+        assert row.shape == (len(decision.options),)
+        assert float(row.min()) >= 0
+        assert abs(float(row.sum()) - 1) < 1e-12
 
 
 @every_space
@@ -70,7 +81,7 @@ def test_nothing_known_is_entropy_1_and_all_known_is_0() -> None:
     assert distribution.entropies(0.1)[kernel] == pytest.approx(0, abs=1e-9)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.floats(0, 1))
 def test_the_likeliest_option_is_the_nearest_to_the_middle(middle: float) -> None:
     """Whatever the spread is."""
@@ -92,7 +103,7 @@ def test_the_likeliest_kernel_has_the_highest_logit() -> None:
     assert distribution.most_likely()[number] == int(distribution.logits[number, : len(KERNELS)].argmax())
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.floats(0, 1))
 def test_a_wider_spread_is_less_certain(middle: float) -> None:
     distribution = Distribution(SPACES["ordered"], middle)
@@ -119,7 +130,7 @@ def test_the_schedule_runs_evenly_from_hot_to_cold() -> None:
 
 def test_networks_are_drawn_by_their_probabilities() -> None:
     """Pearson's statistic of every decision; 5 standard deviations above its mean is chance."""
-    space, draws, generator = SPACES["kernels"], 2000, seeded(0)
+    space, draws, generator = SPACES["kernels"], 1000, seeded(0)
     distribution = uneven(space)
     rows = np.stack([distribution.draw(0.3, generator) for _ in range(draws)])
     for number, (name, row) in enumerate(distribution.probabilities(0.3).items()):
@@ -175,7 +186,7 @@ def test_torch_s_own_generator_is_left_alone() -> None:
 @pytest.mark.parametrize("wanted", [0.2, 0.8])
 @pytest.mark.parametrize("drawn", [False, True])
 def test_the_slope_leads_to_what_costs_less(wanted: float, drawn: bool) -> None:
-    """The loss is the squared distance from an option; by probabilities, and by the mean of 100 draws."""
+    """The loss is the squared distance from an option; by probabilities, and by the mean of 50 draws."""
     space = SPACES["ordered"]
     distribution, generator = Distribution(space, 0.5), seeded(0)
 
@@ -184,7 +195,7 @@ def test_the_slope_leads_to_what_costs_less(wanted: float, drawn: bool) -> None:
         return torch.stack(rows).sum()
 
     if drawn:
-        total = torch.stack([loss(distribution.mixing_weights(WARM, generator)) for _ in range(100)]).mean()
+        total = torch.stack([loss(distribution.mixing_weights(WARM, generator)) for _ in range(50)]).mean()
     else:
         total = loss(distribution.probabilities(WARM.spread))
     (slope,) = torch.autograd.grad(total, distribution.middle)

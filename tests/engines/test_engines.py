@@ -18,6 +18,7 @@ from every_engine import NAMES, digest_score, every_engine, prepared
 from nas.budget import Budget
 from nas.cost.model import cost
 from nas.engines import ENGINES, Candidate, Engine, best, get_engine, pareto_front
+from nas.engines.tpe import STARTUP_CANDIDATES
 from nas.errors import InfeasibleError, InputError
 from nas.space import Architecture, SearchSpace, load_space
 
@@ -26,7 +27,7 @@ LIMIT = 14  # more than the random ones that an engine may start with
 
 IN_ANOTHER_PROCESS = """
 import json, sys
-sys.path.insert(0, sys.argv[4])
+sys.path[:0] = sys.argv[4:]
 from every_engine import prepared
 from nas.budget import Budget
 from nas.engines import SearchRequest
@@ -76,7 +77,16 @@ def test_the_same_seed_gives_the_same_candidates(engine: Engine, searcher: Any) 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_process_finds_the_same(name: str, searcher: Any) -> None:
     here = [candidate.to_json() for candidate in prepared(name)(searcher.request(LIMIT))]
-    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, name, searcher.space.origin, str(LIMIT), SUITE]
+    command = [
+        sys.executable,
+        "-c",
+        IN_ANOTHER_PROCESS,
+        name,
+        searcher.space.origin,
+        str(LIMIT),
+        SUITE,
+        str(Path(SUITE).parent),
+    ]
     there = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(there.stdout) == here
 
@@ -213,6 +223,24 @@ def test_tpe_learns_from_its_candidates(searcher: Any, wide_space: SearchSpace) 
         for name in ("tpe", "random")
     }
     assert mean["tpe"] < mean["random"] / 2
+
+
+def test_tpe_looks_at_its_candidates_once_for_each_proposal(
+    searcher: Any, wide_space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small the share that fits: it is given the best of its draws that does."""
+    from nas.engines.tpe_sampler import FeasibleTPESampler
+
+    looks = []
+    monkeypatch.setattr(
+        FeasibleTPESampler,
+        "sample_relative",
+        lambda *args: looks.append(args) or super(FeasibleTPESampler, args[0]).sample_relative(*args[1:]),
+    )
+    searcher.space = wide_space
+    searcher.budget = Budget(flash_bytes=cost(wide_space.points["middle"].graph).flash_bytes + 2000)
+    list(get_engine("tpe")(searcher.request(30)))
+    assert len(looks) == 30 - STARTUP_CANDIDATES
 
 
 def test_nsga2_finds_a_better_front_than_chance(searcher: Any, wide_space: SearchSpace) -> None:

@@ -66,19 +66,19 @@ def test_of_two_bounds_the_tighter_one_is_paid_for() -> None:
 
 def test_two_bounds_bind_at_once() -> None:
     """From (3, 3) to x <= 1 and y <= 2: slopes of 4 and 2, the second for a cost of 1 / 2 of the bound."""
-    x, multipliers = descend([3.0, 3.0], {"ops": [1, 0], "sram_bytes": [0, 1]}, {"ops": 1.0, "sram_bytes": 2.0}, 2500)
+    x, multipliers = descend([3.0, 3.0], {"ops": [1, 0], "sram_bytes": [0, 1]}, {"ops": 1.0, "sram_bytes": 2.0}, 2000)
     assert x.tolist() == pytest.approx([1.0, 2.0], rel=0.01)
     assert multipliers.values == pytest.approx({"ops": 4.0, "sram_bytes": 4.0}, rel=0.02)
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(st.lists(st.floats(1, 3), min_size=2, max_size=4), st.floats(0.4, 1.6), st.integers(0, 99))
 def test_it_ends_at_the_nearest_point_of_a_half_space(target: list[float], share: float, seed: int) -> None:
     """The projection of t on c x <= b is t - c (c t - b)+ / c^2."""
     price = np.random.default_rng(seed).uniform(0.5, 1.5, len(target))
     bound = share * float(price @ target)
     expected = target - price * max(0.0, float(price @ target) - bound) / float(price @ price)
-    x, multipliers = descend(target, {"ops": price.tolist()}, {"ops": bound}, 2000)
+    x, multipliers = descend(target, {"ops": price.tolist()}, {"ops": bound}, 1500)
     assert x.tolist() == pytest.approx(expected.tolist(), rel=0.01, abs=0.01)
     assert float(x @ torch.from_numpy(price)) <= 1.01 * bound
     assert (multipliers.values["ops"] > 0) == (share < 1)

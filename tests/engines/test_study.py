@@ -38,6 +38,12 @@ def sqlite(tmp_path: Path) -> StudyPlace:
 
 
 @pytest.fixture
+def journal(tmp_path: Path) -> StudyPlace:
+    """The fastest, where the kind of storage does not matter."""
+    return StudyPlace(f"journal:{tmp_path}/study", "toy", IDENTITY, heartbeat_seconds=1, grace_seconds=2)
+
+
+@pytest.fixture
 def in_study(searcher: Any) -> Callable[..., list[Candidate]]:
     """Search in a study within the flash of the network in the middle."""
     searcher.budget = Budget(flash_bytes=cost(searcher.space.points["middle"].graph).flash_bytes)
@@ -78,19 +84,19 @@ def test_a_finished_study_is_read_and_not_searched_again(
     assert len(searcher.evaluated) == 2
 
 
-def test_a_resumed_run_gets_what_it_does_not_have(in_study: Callable[..., Any], place: StudyPlace) -> None:
-    found = in_study(place)
-    assert in_study(place, history=tuple(found[:4])) == found[4:]
+def test_a_resumed_run_gets_what_it_does_not_have(in_study: Callable[..., Any], journal: StudyPlace) -> None:
+    found = in_study(journal)
+    assert in_study(journal, history=tuple(found[:4])) == found[4:]
     with pytest.raises(InputError, match=r"has no trial 5, which this run has found\nwas it deleted\?"):
-        in_study(replace(place, name="another"), history=tuple(found[5:]))
+        in_study(replace(journal, name="another"), history=tuple(found[5:]))
 
 
 def test_a_small_space_is_searched_whole_and_ends(
-    in_study: Callable[..., Any], sqlite: StudyPlace, searcher: Any
+    in_study: Callable[..., Any], journal: StudyPlace, searcher: Any
 ) -> None:
     searcher.budget = tiny_budget(searcher)
     fitting = {point for point in every_network(searcher.space) if searcher.budget.admits(point)}
-    found = in_study(sqlite, "random", limit=1000)
+    found = in_study(journal, "random", limit=1000)
     assert {candidate.architecture for candidate in found} == fitting
     assert len(found) == len(fitting) > 2
 
@@ -98,7 +104,7 @@ def test_a_small_space_is_searched_whole_and_ends(
 def test_the_study_holds_what_a_dashboard_shows(in_study: Callable[..., Any], place: StudyPlace, searcher: Any) -> None:
     found = in_study(place, "tpe")
     study = load(place)
-    assert study.user_attrs["identity"] == {**IDENTITY, "engine": "tpe"}
+    assert study.user_attrs["identity"] == {**IDENTITY, "engine": "tpe", "objectives": "score"}
     assert study.metric_names == ["score"]
     for trial, candidate in zip(study.trials, found, strict=True):
         assert (trial.state, trial.value) == (TrialState.COMPLETE, candidate.score)
@@ -110,9 +116,9 @@ def test_the_study_holds_what_a_dashboard_shows(in_study: Callable[..., Any], pl
         assert searcher.space.choices(candidate.architecture).items() <= trial.params.items()
 
 
-def test_nsga2_leaves_a_front(in_study: Callable[..., Any], sqlite: StudyPlace) -> None:
-    found = in_study(sqlite, "nsga2", limit=LIMIT)
-    study = load(sqlite)
+def test_nsga2_leaves_a_front(in_study: Callable[..., Any], journal: StudyPlace) -> None:
+    found = in_study(journal, "nsga2", limit=LIMIT)
+    study = load(journal)
     assert study.metric_names == ["score", "flash_bytes"]
     front = pareto_front(found, ["flash_bytes"])
     assert {trial.number for trial in study.best_trials} == {candidate.number for candidate in front}
@@ -133,26 +139,30 @@ def test_scores_by_epoch_and_pruned_candidates_come_back(
 
 
 @pytest.mark.parametrize("change", [{"identity": {**IDENTITY, "budget": "flash_bytes 9000"}}, {"identity": {}}])
-def test_another_search_is_not_joined(in_study: Callable[..., Any], place: StudyPlace, change: dict[str, Any]) -> None:
-    in_study(place, limit=1)
+def test_another_search_is_not_joined(
+    in_study: Callable[..., Any], journal: StudyPlace, change: dict[str, Any]
+) -> None:
+    in_study(journal, limit=1)
     with pytest.raises(
         InputError, match=r"study toy in .* is of another search: budget flash_bytes 4000 there, "
     ) as told:
-        in_study(replace(place, **change))
+        in_study(replace(journal, **change))
     assert str(told.value).count("\n") == 1
     with pytest.raises(InputError, match="of another search: engine tpe there, nsga2 here"):
-        in_study(place, "nsga2")
+        in_study(journal, "nsga2")
 
 
-def test_a_study_of_another_program_is_not_joined(in_study: Callable[..., Any], place: StudyPlace) -> None:
-    study = optuna.create_study(study_name=place.name, storage=open_storage(place), direction="maximize")
+def test_a_study_of_another_program_is_not_joined(in_study: Callable[..., Any], journal: StudyPlace) -> None:
+    study = optuna.create_study(study_name=journal.name, storage=open_storage(journal), direction="maximize")
+    with pytest.raises(InputError, match=r"study toy in .* was not made by nas search\n"):
+        in_study(journal, "nsga2")
     study.add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(InputError, match=r"study toy in .* was not made by nas search\n"):
-        in_study(place)
+        in_study(journal)
 
 
 def test_a_network_whose_evaluation_fails_is_free_again(
-    in_study: Callable[..., Any], place: StudyPlace, searcher: Any
+    in_study: Callable[..., Any], journal: StudyPlace, searcher: Any
 ) -> None:
     def fail(architecture: Architecture, number: int, report: Report) -> tuple[float, float]:
         searcher.evaluated.append(architecture)
@@ -160,10 +170,10 @@ def test_a_network_whose_evaluation_fails_is_free_again(
 
     searcher.budget = tiny_budget(searcher)
     with pytest.raises(KeyboardInterrupt):
-        in_study(place, "random", evaluate=fail)
-    (trial,) = load(place).trials
+        in_study(journal, "random", evaluate=fail)
+    (trial,) = load(journal).trials
     assert (trial.state, trial.user_attrs["released"]) == (TrialState.FAIL, "KeyboardInterrupt")
-    in_study(place, "random", limit=1000)
+    in_study(journal, "random", limit=1000)
     assert searcher.evaluated[0] in searcher.evaluated[1:]
 
 
@@ -211,11 +221,11 @@ def test_where_no_heartbeats_are_kept_a_dead_workers_trial_is_replaced(
     assert searcher.space.smallest() not in searcher.evaluated[2:]
 
 
-def test_known_points_are_tried_first(in_study: Callable[..., Any], sqlite: StudyPlace, searcher: Any) -> None:
+def test_known_points_are_tried_first(in_study: Callable[..., Any], journal: StudyPlace, searcher: Any) -> None:
     middle = searcher.space.points["middle"]
-    found = in_study(sqlite, limit=3, known=(searcher.space.largest(), middle))
+    found = in_study(journal, limit=3, known=(searcher.space.largest(), middle))
     assert found[0].architecture == middle
-    assert in_study(sqlite, limit=3, known=(middle,)) == found
+    assert in_study(journal, limit=3, known=(middle,)) == found
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from nas.models.supernet import NEGLIGIBLE, Map, Mix, Supernet, _Run, mix
 from nas.space import Architecture, SearchSpace, list_files, load_space
 
 SHIPPED = sorted(list_files("search_spaces"))
-FEW = 24  # networks of a made space; all of them where there are no more
+FEW = 12  # networks of a made space; all of them where there are no more
 CPU = torch.device("cpu")
 Weights = dict[str, Tensor]
 
@@ -96,14 +96,11 @@ def all_computed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def require_same_as_inherited(space: SearchSpace, networks: list[Architecture], examples_each: int = 3) -> None:
     supernet, x = exact_supernet(space), examples(space, examples_each)
-    seen = []
     with torch.no_grad():
         for point in networks:
             mixed = supernet.logits(x, supernet.choose(point))
             inherited = supernet.inherit(point).double().train().logits(x)
-            assert torch.allclose(mixed, inherited, rtol=1e-9, atol=1e-9), point.summary()
-            seen.append(mixed)
-    assert len(seen) < 2 or not torch.allclose(seen[0], seen[1], atol=1e-3)  # another network, other scores
+            assert torch.allclose(mixed, inherited, rtol=1e-8, atol=1e-8), point.summary()
 
 
 @pytest.mark.parametrize("name", [*NASTY, *DEEP_ENDS])
@@ -123,12 +120,7 @@ def test_at_a_corner_of_a_shipped_space_it_is_that_network(name: str) -> None:
 def test_at_the_corners_of_any_space(space: SearchSpace, seed: int) -> None:
     """Maps of one pixel, one channel and one block among them; with 4 samples a batch norm has something to measure."""
     rng = random.Random(seed)
-    networks = list(dict.fromkeys(space.sample(rng) for _ in range(3)))
-    supernet, x = exact_supernet(space, seed), examples(space, 4)
-    with torch.no_grad():
-        for point in networks:
-            inherited = supernet.inherit(point).double().train().logits(x)
-            assert torch.allclose(supernet.logits(x, supernet.choose(point)), inherited, rtol=1e-8, atol=1e-8)
+    require_same_as_inherited(space, [space.sample(rng) for _ in range(3)], 4)
 
 
 @pytest.mark.parametrize(
@@ -206,18 +198,6 @@ def test_a_space_of_one_network_has_nothing_to_mix() -> None:
         assert torch.equal(supernet.logits(x, {}), supernet.logits(x, supernet.choose(space.largest())))
 
 
-def test_inheriting_copies() -> None:
-    """What happens to the network does not happen to the shared weights."""
-    space = NASTY["mixture"]
-    supernet = exact_supernet(space)
-    before = {name: value.clone() for name, value in supernet.state_dict().items()}
-    network = supernet.inherit(space.largest())
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-    assert all(torch.equal(value, before[name]) for name, value in supernet.state_dict().items())
-
-
 def test_the_seed_decides_the_weights_and_running_leaves_no_trace() -> None:
     space = NASTY["bottlenecks"]
     first, second, other = Supernet(space, 3), Supernet(space, 3), Supernet(space, 4)
@@ -265,16 +245,17 @@ def test_a_depth_mixture_is_the_mean_of_the_outputs(name: str) -> None:
         assert torch.allclose(mixed, mean, atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("way", ["wider", "narrower", "anywhere"])
 @pytest.mark.parametrize("name", [*NASTY, *DEEP_ENDS])
-def test_no_jump_where_an_option_appears(name: str, seed: int, all_computed: None) -> None:
-    """Any direction away from any corner: a tenth of the way, about a tenth of the change, down to nothing.
+def test_no_jump_where_an_option_appears(name: str, way: str, all_computed: None) -> None:
+    """Any direction away from a corner: a tenth of the way, about a tenth of the change, down to nothing.
 
     A batch norm that undid a mask would show here: a channel that weighs next to nothing would be as loud as any.
     """
-    space = {**NASTY, **DEEP_ENDS}[name]
-    supernet, x, rng = exact_supernet(space), examples(space), random.Random(seed)
-    start, end = (supernet.choose(space.sample(rng)) for _ in range(2))
+    space, rng = {**NASTY, **DEEP_ENDS}[name], random.Random(0)
+    supernet, x = exact_supernet(space), examples(space)
+    ends = {"wider": (space.smallest(), space.largest()), "narrower": (space.largest(), space.smallest())}
+    start, end = map(supernet.choose, ends.get(way) or (space.sample(rng), space.sample(rng)))
     with torch.no_grad():
         there = supernet.logits(x, start)
         changes = [float((supernet.logits(x, between(start, end, s)) - there).abs().max()) for s in (1e-3, 1e-4, 1e-5)]
@@ -300,6 +281,49 @@ def test_batch_norm_does_not_undo_the_mask_of_a_depthwise_input() -> None:
     strength = masked.values.std((0, 2, 3)) / plain.values.std((0, 2, 3))
     assert strength[:2].tolist() == pytest.approx([1.0, 0.5], rel=1e-3)
     assert float(strength[2]) < 0.011
+
+
+def masked_run(*maps: Map) -> _Run:
+    space = make_space(stage("a", "ds", 4), shape=(6, 5, 5))
+    return _Run(space.spec.input, layers=exact_supernet(space).layers, maps=list(maps))
+
+
+def noise(mask: Tensor | None, channels: int, seed: int) -> Map:
+    """A map (3, channels, 6, 5) as strong as its mask says."""
+    values = torch.randn(3, channels, 6, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Map(values if mask is None else values * mask.reshape(-1, 1, 1), mask)
+
+
+def test_masks_pass_through_means_of_depths() -> None:
+    """Two channels, or five of which three are at half strength: by weight 3 : 1, those three are at an eighth."""
+    mask = torch.tensor([1, 1, 0.5, 0.5, 0.5], dtype=torch.float64)
+    run = masked_run(noise(None, 2, 0), noise(mask, 5, 1))
+    mixed = run.mean([0, 1], torch.tensor([0.75, 0.25], dtype=torch.float64))
+    found, after = run.read(mixed), run.read(run.depthwise(mixed, "a.1.depthwise", (3, 3), (1, 1)))
+    few, many = run.read(0).values, run.read(1).values
+    assert torch.allclose(found.values, 0.75 * F.pad(few, (0, 0, 0, 0, 0, 3)) + 0.25 * many)
+    for each in (found, after):
+        assert each.mask is not None
+        assert each.mask.tolist() == pytest.approx([1, 1, 0.125, 0.125, 0.125])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((1.0, 0.5), (1.0, 0.2, 0.1), [1.0, 0.5, 0.1]),
+        (2, (1.0, 0.2, 0.1), [1.0, 1.0, 0.1]),
+        (3, (1.0, 0.2, 0.1), None),
+        (3, 3, None),
+    ],
+)
+def test_a_sum_has_the_channels_of_both(first: Any, second: Any, expected: list[float] | None) -> None:
+    """The narrower map ends in zeros; a channel is there as far as it is in one of the two. A number: all are."""
+    masks = [None if isinstance(m, int) else torch.tensor(m, dtype=torch.float64) for m in (first, second)]
+    widths = [m if isinstance(m, int) else len(m) for m in (first, second)]
+    run = masked_run(*(noise(mask, width, 0) for mask, width in zip(masks, widths, strict=True)))
+    found = run.read(run.add(0, 1, "add"))
+    assert found.values.shape[1] == 3
+    assert (None if found.mask is None else found.mask.tolist()) == expected
 
 
 @pytest.mark.parametrize("name", ["one-channel", "chain", "bottlenecks", "mixture", "grey"])
