@@ -24,6 +24,7 @@ HELD_OUT = 0.2  # share of the training samples that the choices learn from, and
 WEIGHT_STEPS = 4  # of the shared weights for each step of the choices: 80 % and 20 % of the samples
 CHOICE_WARM_UP = 0.2  # share of the epochs in which only the weights learn
 CHOICE_LEARNING_RATE = 0.01  # per step, as a share of the range of options
+DEPTH_START = 0.5  # of its range, at least: blocks that are hardly ever drawn are not trained, and then not wanted
 HOT_SPREAD, COLD_SPREAD = 0.10, 0.02  # of widths and depths around their middle, as a share of the range
 HOT_GUMBEL, COLD_GUMBEL = 1.0, 0.3  # temperature of the Gumbel-softmax
 MULTIPLIER_RATE = 0.05  # a budget overspent by 10 % for 100 steps raises its multiplier by 0.5, about a task loss

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nas.defaults import DEPTH_START
 from nas.space import SearchSpace
 from nas.space.many import IntArray
 
@@ -42,6 +43,7 @@ class Distribution:
     """Parameters of all decisions of a space: ``middle`` (decisions,) from 0 to 1, ``logits`` (decisions, options)."""
 
     def __init__(self, space: SearchSpace, middle: float) -> None:
+        """Every decision starts at ``middle`` of its range, depths at ``DEPTH_START`` at least."""
         self.names = [decision.name for decision in space.decisions]
         self.counts = [len(decision.options) for decision in space.decisions]
         most = max(self.counts, default=1)
@@ -52,7 +54,8 @@ class Distribution:
         self.absent = options >= counts
         self.least_spread = LEAST_SPREAD / (counts - 1)
         self.ordered = torch.tensor(ordered, dtype=torch.bool)
-        self.middle = torch.full((len(self.names),), middle, dtype=torch.float64, requires_grad=True)
+        start = [max(middle, DEPTH_START) if name.endswith(".depth") else middle for name in self.names]
+        self.middle = torch.tensor(start, dtype=torch.float64, requires_grad=True)
         self.logits = torch.zeros(len(self.names), most, dtype=torch.float64, requires_grad=True)
 
     @property

@@ -189,9 +189,9 @@ class _Run(GraphBuilder):
     def global_average_pool(self, x: int, name: str) -> int:
         found = self.maps[x]
         if isinstance(found, Mean):  # means of pixels and of maps may change places: pooled maps are small
-            pooled = [Map(values.mean((2, 3)), mask) for values, mask in found.maps]
+            pooled = [Map(_pool(values), mask) for values, mask in found.maps]
             return self._keep(Mean(pooled, found.shares).map.values, None)
-        return self._keep(found.values.mean((2, 3)), None)
+        return self._keep(_pool(found.values), None)
 
     def fully_connected(self, x: int, name: str, width: int) -> int:
         features = self.read(x).values.flatten(1)
@@ -271,6 +271,11 @@ def _corner(kernel: Pair, larger: Pair, size: Any, stride: Pair) -> Pair:
         for axis in (0, 1)
     )
     return top, left
+
+
+def _pool(values: Tensor) -> Tensor:
+    """Means over all pixels (n, c); a plain mean would hand its gradient on in another memory layout."""
+    return F.avg_pool2d(values, values.shape[2:]).flatten(1)
 
 
 def _of_one_width(maps: list[Map]) -> list[Map]:

@@ -9,21 +9,16 @@ from dataclasses import dataclass
 
 from nas.defaults import HELD_OUT
 from nas.engines import GradientSearch, Report
-from nas.engines.descent import DescentEpoch, even_start
-from nas.engines.distribution import Distribution
+from nas.engines.descent import DescentEpoch
 from nas.engines.one_shot import OneShot
 from nas.engines.run_folder import RunFolder
 from nas.files import write_bytes
-from nas.pipeline.clock import Clock
-from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchPlan
+from nas.pipeline.request import Scoring, SearchPlan
 from nas.pipeline.session import Session
 from nas.report.descent_plot import plot_descent
 from nas.space import Architecture
-from nas.space.many import choices_of
 from nas.training.loop import Epoch, Recipe
 from nas.training.supernet import SupernetTraining
-
-EPOCH_SHARE = 0.9  # of the search time for shared weights; the rest is for the candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +64,6 @@ def make_scorer(
         OneShot(plan.space, plan.budget, shared, session.seed).run(show, checkpoint)
 
     return Scorer(evaluate, prepare)
-
-
-def affordable_epochs(plan: SearchPlan, session: Session, clock: Clock) -> int:
-    """Epochs of shared weights that the time allows, at most those asked for; of single candidates always those."""
-    if plan.scoring is Scoring.TRAINED or clock.seconds is None:
-        return plan.epochs
-    network = even_network(plan)
-    epoch = session.epoch_seconds(network)
-    seconds = clock.search_seconds(epoch * plan.options.train_epochs)
-    assert seconds is not None
-    return max(1, min(plan.epochs, int(EPOCH_SHARE * seconds / (epoch * EPOCH_PRICE[plan.scoring]))))
-
-
-def even_network(plan: SearchPlan) -> Architecture:
-    """The network of even proportions that about uses the budget: what a gradient search starts from."""
-    options = Distribution(plan.space, even_start(plan.space, plan.budget)).most_likely()
-    return plan.space.architecture(choices_of(plan.space, options))
 
 
 def _follower(run: RunFolder, plan: SearchPlan, session: Session, epochs: int) -> Callable[[DescentEpoch], None]:

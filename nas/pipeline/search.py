@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,26 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from nas import __version__
-from nas.cost.ops import ops
-from nas.engines import Candidate, SearchRequest, StudyPlace, best, get_engine, without_password
+from nas.engines import Candidate, SearchRequest, best, get_engine, without_password
 from nas.engines.run_folder import RunFolder
-from nas.engines.sampling import sample_feasible
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
 from nas.files import write_bytes
-from nas.pipeline.clock import EXPORT_SECONDS, LEAST_EPOCHS_SHARE, Clock, time_limit
+from nas.pipeline.affordable import affordable_epochs, affordable_training, even_network, trainable
+from nas.pipeline.clock import Clock, time_limit
 from nas.pipeline.dry_run import price_line
 from nas.pipeline.front import Place, choose_winners
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import Scoring, SearchOptions, SearchPlan, plan_search
-from nas.pipeline.scoring import affordable_epochs, even_network, make_scorer
+from nas.pipeline.scoring import make_scorer
 from nas.pipeline.session import Session, open_run_session
+from nas.pipeline.sharing import shown_storage, study_place
 from nas.pipeline.winner import Winner, make_winner
 from nas.report.front_plot import plot_front
 
-SPEED_SAMPLES = 9  # feasible networks, of which the one with the median op count tells the training speed
 RECORDED_PACKAGES = (
     "torch",
+    "lightning-fabric",
     "numpy",
     "optuna",
     "onnx",
@@ -60,7 +59,7 @@ def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> Sear
         ValidationError: the winner's file does not fit, or its outputs are not the network's.
         InterruptedRunError: Ctrl-C; everything finished is kept.
     """
-    run = RunFolder.create(out or _default_folder(plan), _first_record(plan))
+    run = RunFolder.create(out or _default_folder(plan), first_record(plan))
     with run.locked():
         return _carry_out(run, plan, reporter)
 
@@ -125,13 +124,13 @@ def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     limit = time_limit(plan.seconds, plan.options.trials, synthetic=session.dataset.synthetic)
     clock = Clock(limit, session.started - record.get("elapsed_seconds", 0.0))
     try:
-        plan = _trainable(plan, session, clock, record)
+        plan = trainable(plan, session, clock, record)
     except InputError:
         run.discard()
         raise
     epochs = record.get("search_epochs") or affordable_epochs(plan, session, clock)
-    trainable = plan.budget.ops if limit is not None else None
-    run.update(status="searching", data=session.data_record(), trainable_ops=trainable, search_epochs=epochs)
+    bound = plan.budget.ops if limit is not None else None
+    run.update(status="searching", data=session.data_record(), trainable_ops=bound, search_epochs=epochs)
     session.reporter.note(price_line(plan, session.clips, epochs, limit))
     candidates = _find(run, plan, session, clock, epochs)
     return _finish(run, plan, session, clock, candidates)
@@ -148,7 +147,7 @@ def _finish(
             session.reporter.warn(
                 f"no candidate was within {budget.bounds()}: no winner for this budget; more --trials"
             )
-    epochs = run.record().get("winner_epochs") or _affordable_training(plan, session, clock, places)
+    epochs = run.record().get("winner_epochs") or affordable_training(plan, session, clock, places)
     run.update(status="training", winner_epochs=epochs, elapsed_seconds=clock.elapsed())
     if plan.scoring is not Scoring.DESCENT:  # candidates of a descent are all alike
         winners, names = [place.candidate for place in places], list(asked.budget.bounds())
@@ -222,73 +221,18 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
     return found
 
 
-def study_place(plan: SearchPlan, session: Session, epochs: int) -> StudyPlace | None:
-    """Where the study is shared, and what its workers must agree on."""
-    if plan.options.storage is None:
-        return None
-    identity = {
-        "task": plan.task.name,
-        "space": f"{plan.space.name} {plan.space.sha256[:12]}",
-        "budget": ", ".join(f"{name} {bound}" for name, bound in plan_search(plan.options).budget.bounds().items()),
-        "plan": f"{plan.options.plan} on {plan.options.kernels}",
-        "data": session.dataset.fingerprint[:12],
-        "scoring": f"{plan.scoring.value}, {epochs} epochs",
-        "seed": str(plan.options.seed),
-    }
-    return StudyPlace(plan.options.storage, f"nas-{plan.task.name}", identity)
-
-
-def _trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str, Any]) -> SearchPlan:
-    """Leave out networks that could hardly be trained within the time; a resumed run keeps its first bound.
-
-    Raises:
-        InputError: not even the smallest network could be trained; names a time that would do.
-    """
-    available = clock.training_seconds()
-    if record.get("trainable_ops"):
-        return plan.within_ops(record["trainable_ops"])
-    if available is None or plan.options.storage is not None:  # machines that share a search share its budget
-        return plan
-    rng = random.Random(plan.options.seed)
-    points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SPEED_SAMPLES)]
-    speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[SPEED_SAMPLES // 2])
-    samples = session.clips * plan.options.train_epochs * LEAST_EPOCHS_SHARE
-    limit = int(speed * available / samples) if available > 0 else 0
-    bounded = plan.within_ops(max(limit, 1))
-    if not bounded.budget.admits(plan.space.smallest()):
-        raise InputError(
-            f"--time {clock.seconds:.0f}s is too short to train any network of {plan.space.name} for "
-            f"{plan.options.train_epochs} epochs of {session.clips:,} clips; give more time or fewer --train-epochs"
-        )
-    return bounded
-
-
-def _affordable_training(plan: SearchPlan, session: Session, clock: Clock, places: Sequence[Place]) -> int:
-    """The epochs asked for, or as many as the time left allows all winners together."""
-    left = clock.left()
-    asked = plan.options.train_epochs
-    if left is None:
-        return asked
-    epoch = sum(session.epoch_seconds(place.candidate.architecture) for place in places)
-    return max(1, min(asked, int((left - EXPORT_SECONDS * len(places)) / epoch)))
-
-
-def _shown(storage: str | None) -> str | None:
-    return None if storage is None else without_password(storage)
-
-
 def _default_folder(plan: SearchPlan) -> Path:
     stamp = datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d-%H%M%S")
     return Path("exported") / f"{plan.task.name}-{stamp}"
 
 
-def _first_record(plan: SearchPlan) -> dict[str, Any]:
+def first_record(plan: SearchPlan) -> dict[str, Any]:
     """``run.json`` of a new run: all inputs and what they resolved to."""
     return {
         "schema": 1,
         "nas": __version__,
         "status": "created",
-        "request": {**plan.options.to_json(), "storage": _shown(plan.options.storage)},
+        "request": {**plan.options.to_json(), "storage": shown_storage(plan.options.storage)},
         "budget": plan.budget.to_json(),
         "space": {"name": plan.space.name, "file": plan.space.origin, "sha256": plan.space.sha256},
         "python": platform.python_version(),
