@@ -22,9 +22,11 @@ from nas.engines.repair import Repair
 from nas.engines.sampling import sample_feasible
 from nas.files import atomic_write
 from nas.space import Architecture, SearchSpace
+from nas.space.many import choices_of
 
 RANDOM_NETWORKS = 2  # a step, beside a full one and the smallest
-POOL = 256  # networks that steps draw from: drawing them anew would take longer than training them
+POOL = 256  # random networks that steps draw from: drawing them anew would take longer than training them
+FULL = 64  # of them are grown until they use the budget
 
 
 class SandwichWeights(Protocol):
@@ -89,9 +91,9 @@ def full_networks(
     rng = np.random.default_rng(seed)
     most = max((len(decision.options) for decision in space.decisions), default=1)
     found = []
-    for network in networks[:: len(networks) // 64 or 1]:
+    for network in networks[:: -(-len(networks) // FULL)]:
         taken = space.choices(network)
         options = np.array([taken.get(decision.name, 0) for decision in space.decisions], np.int64)
         grown = Repair(space, budget, rng.normal(size=(len(options), most)))(options)
-        found.append(space.architecture(dict(zip((d.name for d in space.decisions), grown.tolist(), strict=True))))
+        found.append(space.architecture(choices_of(space, grown)))
     return list(dict.fromkeys(found))

@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas import defaults
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is trained. Learning rate, decay and smoothing: the validation split of the real KWS recordings."""
+    """How a network is trained."""
 
     epochs: int
-    batch_size: int = 100  # as the MLPerf Tiny reference
-    learning_rate: float = 8e-3
-    weight_decay: float = 5e-2
-    warmup: float = 0.1  # share of the steps during which the learning rate rises
-    label_smoothing: float = 0.1
+    batch_size: int = defaults.BATCH_SIZE
+    learning_rate: float = defaults.LEARNING_RATE
+    weight_decay: float = defaults.WEIGHT_DECAY
+    warmup: float = defaults.LEARNING_WARM_UP
+    label_smoothing: float = defaults.LABEL_SMOOTHING
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
