@@ -10,9 +10,7 @@ from nas.engines.base import Candidate, SearchRequest
 if TYPE_CHECKING:
     import optuna
 
-ASKS = (
-    3  # draws before one is taken at random: where the whole space fits, every draw is repaired to the largest network
-)
+ASKS = 8  # draws, each from further around, before a random network is taken: in small spaces none other is left
 
 
 def search_dnas(request: SearchRequest) -> Iterator[Candidate]:

@@ -13,13 +13,19 @@ from optuna.trial import FrozenTrial
 from nas.engines.descent import Descent
 from nas.engines.repair import Repair
 
+WIDER = 1.5  # times the spread of the last draw, which was a network that is known
+
 
 class DescentSampler(BaseSampler):
-    """Proposes for trial 0 the likeliest network, for every other one a draw; all of them are made to fit."""
+    """Proposes for trial 0 the likeliest network, for every other one a draw; all of them are made to fit.
+
+    Asked again for the same trial it draws from further around.
+    """
 
     def __init__(self, descent: Descent, seed: int) -> None:
         self.descent = descent
         self.generator = torch.Generator().manual_seed(seed)
+        self.spread = descent.temperature.spread
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Decisions are drawn together, from what the descent found: the study's trials do not matter."""
@@ -29,7 +35,8 @@ class DescentSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """An option for every decision, of a network within the budget."""
-        distribution, spread = self.descent.distribution, self.descent.temperature.spread
+        distribution, spread = self.descent.distribution, self.spread
+        self.spread *= WIDER
         options = distribution.draw(spread, self.generator) if trial.number else distribution.most_likely()
         likelihood = distribution.log_probabilities(spread).detach().numpy()
         fitting = Repair(self.descent.space, self.descent.budget, likelihood)(options)
