@@ -30,9 +30,9 @@ HOT_GUMBEL, COLD_GUMBEL = 1.0, 0.3  # temperature of the Gumbel-softmax
 MULTIPLIER_RATE = 0.05  # a budget overspent by 10 % for 100 steps raises its multiplier by 0.5, about a task loss
 MULTIPLIER_DAMPING = 2.0  # of the quadratic term, without which costs swing around their bounds
 
-# Price of an epoch of shared weights, in plain epochs of a network that uses the budget
-DESCENT_EPOCH_PRICE = 1.4  # one network a step, and a mixture for every fourth
-ONE_SHOT_EPOCH_PRICE = 2.5  # four networks a step: one that uses the budget, two random ones, the smallest
+# Price of an epoch of shared weights, in plain epochs of a network that uses the budget: what is told before a search
+DESCENT_EPOCH_PRICE = 1.4  # one network a step, a mixture for every fourth: 1.2 to 1.7 measured, candidates included
+ONE_SHOT_EPOCH_PRICE = 2.5  # four networks a step, of which one uses the budget: estimated
 
 # Numbers of candidates
 DESCENT_CANDIDATES = 8  # the likeliest network and draws from around it, scored with inherited weights

@@ -69,7 +69,7 @@ class DescentEpoch:
     entropies: dict[str, float]
     """Of each decision, 0 to 1."""
     middles: dict[str, float]
-    """Where each ordered decision stands between its first (0) and last (1) option."""
+    """Where each ordered decision stands between its first (0) and last (1) option; kernels stay where they began."""
     likeliest: str
     """Widths of the likeliest network."""
     collapsed: str = ""

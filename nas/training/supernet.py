@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from nas.models.network import Convolution, Network
 from nas.models.supernet import Supernet
 from nas.space import Architecture, SearchSpace
-from nas.training.data import TrainingData
+from nas.training.data import TrainingData, epoch_generator
 from nas.training.loop import Augment, accuracy
 from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
 from nas.training.runtime import Runtime
@@ -34,19 +34,18 @@ class SupernetTraining:
         runtime: Runtime,
     ) -> None:
         self.data, self.recipe, self.augment, self.seed, self.runtime = data, recipe, augment, seed, runtime
-        self.device = data.train_inputs.device
+        self.device = data.device
         self.network = Supernet(space, seed)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.network, recipe)
-        samples = data.train_inputs.shape[1]
-        order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
-        self.held_out, self.trained = torch.split(order.to(self.device), _parts(samples, held_out))
+        order = torch.randperm(data.clips, generator=torch.Generator().manual_seed(seed))
+        self.held_out, self.trained = torch.split(order.to(self.device), _parts(data.clips, held_out))
         self.epochs, self.steps = recipe.epochs, -(-len(self.trained) // recipe.batch_size)
         self.done = 0
 
     def start_epoch(self, number: int) -> None:
         """Shuffle both parts of the samples, by (seed, epoch)."""
-        self.generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + number)
+        self.generator = epoch_generator(self.device, self.seed, number)
         self.batches = self._shuffled(self.trained)
         self.held_out_batches = self._shuffled(self.held_out)
         self.done = number * self.steps
@@ -148,9 +147,8 @@ def recalibrate(network: Network, data: TrainingData, batch_size: int) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # torch: cumulative mean
     network.train()
-    samples = data.train_inputs.shape[1]
-    rows = torch.linspace(0, samples - 1, min(CALIBRATION_BATCHES * batch_size, samples)).long()
-    for batch in torch.split(rows.to(data.train_inputs.device), batch_size):
+    rows = torch.linspace(0, data.clips - 1, min(CALIBRATION_BATCHES * batch_size, data.clips)).long()
+    for batch in torch.split(rows.to(data.device), batch_size):
         network.logits(data.dequantize(data.train_inputs[0, batch]))
     for norm in norms:
         norm.momentum = 0.1
