@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nas.engines.base import Candidate, SearchRequest
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.samplers import BaseSampler
 
-POPULATION = 10  # Optuna's default of 50 would be one random generation in a search of some hours
+POPULATION, LARGE_POPULATION = 10, 50  # Optuna's default is 50: one random generation in a search of some hours
+MANY_CANDIDATES = 500  # from here on the population is large
 
 
 def search_nsga2(request: SearchRequest) -> Iterator[Candidate]:
@@ -22,7 +24,9 @@ def search_nsga2(request: SearchRequest) -> Iterator[Candidate]:
     from nas.engines.proposals import Method
     from nas.engines.study import search
 
-    return search(request, Method("nsga2", _sampler, prunes=False, costs=objectives, attributes=_generation))
+    size = LARGE_POPULATION if (request.limit or 0) >= MANY_CANDIDATES else POPULATION
+    method = Method("nsga2", partial(_sampler, size), False, objectives, partial(_generation, size))
+    return search(request, method)
 
 
 def objectives(request: SearchRequest) -> tuple[str, ...]:
@@ -30,7 +34,7 @@ def objectives(request: SearchRequest) -> tuple[str, ...]:
     return tuple(request.budget.bounds()) or ("ops",)
 
 
-def _sampler(study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) -> BaseSampler | None:
+def _sampler(size: int, study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) -> BaseSampler | None:
     """The first generation is drawn uniformly.
 
     Parents are looked up here because the first look gives them in another order than those that follow; a resumed
@@ -38,14 +42,14 @@ def _sampler(study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) ->
     """
     import optuna
 
-    sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
+    sampler = optuna.samplers.NSGAIISampler(population_size=size, seed=seed)
     generation = sampler.get_trial_generation(study, trial)
     sampler.get_parent_population(study, generation)
     return sampler if generation > 0 else None
 
 
-def _generation(number: int) -> dict[str, Any]:
+def _generation(size: int, number: int) -> dict[str, Any]:
     """What the sampler notes in each trial: without other workers, generations follow one another."""
     import optuna
 
-    return {optuna.samplers.NSGAIISampler._get_generation_key(): number // POPULATION}
+    return {optuna.samplers.NSGAIISampler._get_generation_key(): number // size}

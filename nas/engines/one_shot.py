@@ -1,8 +1,10 @@
 """Shared weights that serve every network of a budget: trained once, they score thousands of points.
 
-Each step trains four networks at once by the sandwich rule with in-place distillation (Yu and Huang, 2019,
-arXiv 1903.05134): one that uses the whole budget learns from the labels, the smallest one and two random ones from
-its answers. So both ends of the space are good, and what lies between them.
+Each step trains four networks, each on its quarter of a batch: one that uses the whole budget, three that use less of
+it, from networks of every depth. Measured against the sandwich rule with in-place distillation (Yu and Huang, 2019,
+arXiv 1903.05134), where all four take the whole batch and three learn from the answers of the first: see
+docs/search.md. With as little training as a search can pay for, the answers of a teacher that knows nothing yet teach
+nothing, and more steps are worth more than more samples a step.
 """
 
 from __future__ import annotations
@@ -17,20 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.budget import Budget, reachable
-from nas.engines.repair import Repair
-from nas.engines.sampling import sample_feasible
+from nas.budget import Budget
+from nas.engines.spread import spread_networks
 from nas.files import atomic_write
 from nas.space import Architecture, SearchSpace
-from nas.space.many import choices_of
 
-RANDOM_NETWORKS = 2  # a step, beside a full one and the smallest
-POOL = 256  # random networks that steps draw from: drawing them anew would take longer than training them
-FULL = 64  # of them are grown until they use the budget
+FULL, BELOW = 128, 512  # networks that steps draw from: drawing them anew would take longer than training them
+TOGETHER = 3  # of those below, beside a full one
 
 
-class SandwichWeights(Protocol):
-    """Shared weights that can be trained with several networks at once."""
+class JointlyTrained(Protocol):
+    """Shared weights that several networks can be trained with at once."""
 
     epochs: int
     steps: int
@@ -39,7 +38,7 @@ class SandwichWeights(Protocol):
         """Shuffle the samples for epoch ``number``, from 0."""
 
     def train_together(self, networks: Sequence[Architecture]) -> Tensor:
-        """One step: the first network learns from labels, the others from the first; returns the first one's loss."""
+        """One step, in which each network takes its part of a batch; returns the mean loss."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that another process needs to go on."""
@@ -49,15 +48,22 @@ class SandwichWeights(Protocol):
 
 
 class OneShot:
-    """The training of shared weights for a budget; it can be stopped after any epoch and taken up again."""
+    """The training of shared weights for a budget; it can be stopped after any epoch and taken up again.
 
-    def __init__(self, space: SearchSpace, budget: Budget, shared: SandwichWeights, seed: int) -> None:
+    ``least`` is the share of the budget that the smallest networks use: the closer to 1, the better trained are all.
+    """
+
+    def __init__(
+        self, space: SearchSpace, budget: Budget, shared: JointlyTrained, seed: int, least: float
+    ) -> None:
         self.shared, self.seed = shared, seed
-        rng = random.Random(f"{seed}/one-shot")
-        self.random = [sample_feasible(space, budget, rng) or reachable(space, budget) for _ in range(POOL)]
-        self.full = full_networks(space, budget, self.random, seed)
-        smallest = space.smallest()
-        self.smallest = smallest if budget.admits(smallest) else reachable(space, budget)
+        self.full = spread_networks(space, budget, np.ones(FULL), seed)
+        self.below = spread_networks(space, budget, np.geomspace(least, 1, BELOW), seed + 1)
+
+    def some(self, count: int) -> tuple[Architecture, ...]:
+        """At most so many of the networks that steps train, of every share of the budget."""
+        networks = list(dict.fromkeys([*self.full, *self.below]))
+        return tuple(networks[:: -(-len(networks) // count)]) if count else ()
 
     def run(self, on_epoch: Callable[[int, float, float], None], checkpoint: Path | None) -> None:
         """Train to the end, from the checkpoint where there is one; tells each epoch's number, loss and seconds."""
@@ -79,21 +85,6 @@ class OneShot:
         self.shared.start_epoch(number)
         losses = []
         for _ in range(self.shared.steps):
-            between = rng.sample(self.random, RANDOM_NETWORKS)
-            losses.append(self.shared.train_together([rng.choice(self.full), *between, self.smallest]))
+            below = rng.choices(self.below, k=TOGETHER)
+            losses.append(self.shared.train_together([rng.choice(self.full), *below]))
         return float(sum(losses)) / len(losses)
-
-
-def full_networks(
-    space: SearchSpace, budget: Budget, networks: Sequence[Architecture], seed: int
-) -> list[Architecture]:
-    """Each network grown in a direction of its own until the budget is used."""
-    rng = np.random.default_rng(seed)
-    most = max((len(decision.options) for decision in space.decisions), default=1)
-    found = []
-    for network in networks[:: -(-len(networks) // FULL)]:
-        taken = space.choices(network)
-        options = np.array([taken.get(decision.name, 0) for decision in space.decisions], np.int64)
-        grown = Repair(space, budget, rng.normal(size=(len(options), most)))(options)
-        found.append(space.architecture(choices_of(space, grown)))
-    return list(dict.fromkeys(found))

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from nas.budget import Budget, reachable
+from nas.engines import usage
+from nas.engines.usage import FloatArray
 from nas.space import SearchSpace
 from nas.space.many import IntArray, choices_of
 
 FULL = 0.99  # share of the binding bound at which it counts as used: no step up is taken for the rest
-FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 class Repair:
@@ -85,21 +86,12 @@ class Repair:
         return np.array(rows, np.int64).reshape(len(rows), len(options))
 
     def excess(self, rows: IntArray) -> FloatArray:
-        """How far each network is above its budget: the sum over the bounds, as shares of them; 0 where it fits."""
-        total: FloatArray = np.sum([np.maximum(used - 1, 0) for used in self._shares(rows)], axis=0)
-        return total
+        """How far each network is above its budget: see ``nas.engines.usage``."""
+        return usage.excess(self.space, self.budget, rows)
 
     def used(self, rows: IntArray) -> FloatArray:
         """Share of the bound that each network uses most of."""
-        most: FloatArray = np.max(list(self._shares(rows)), axis=0)
-        return most
-
-    def _shares(self, rows: IntArray) -> Iterator[FloatArray]:
-        from nas.cost.population import population_costs  # imports Numba, which takes a second
-
-        costs = population_costs(self.space, rows, self.budget.planning)
-        for name, bound in self.budget.bounds().items():
-            yield getattr(costs, name) / bound
+        return usage.used(self.space, self.budget, rows)
 
     def _moved(self, options: IntArray, direction: int) -> Iterator[IntArray]:
         present = self.space.choices(self.space.architecture(choices_of(self.space, options)))

@@ -20,13 +20,19 @@ from nas.space import Architecture
 from nas.training.loop import Epoch, Recipe
 from nas.training.supernet import SupernetTraining
 
+START_SHARE = 0.25  # of the candidates that inherit weights: networks that these were trained with
+
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """How candidates get their scores. ``prepare`` trains what they share, if anything, and must be called first."""
+    """How candidates get their scores. ``prepare`` trains what they share, if anything, and must be called first.
+
+    ``known`` are networks to score first.
+    """
 
     evaluate: Callable[[Architecture, int, Report], tuple[float, float]]
     prepare: Callable[[], None] = lambda: None
+    known: tuple[Architecture, ...] = ()
     gradient: GradientSearch | None = None
 
 
@@ -56,14 +62,18 @@ def make_scorer(
 
         return Scorer(evaluate, gradient=GradientSearch(shared, checkpoint, on_descent))
 
+    least = 0.5**plan.options.pareto  # half of the smallest budget that a winner is for
+    one_shot = OneShot(plan.space, plan.budget, shared, session.seed, least)
+
     def prepare() -> None:
         def show(number: int, loss: float, seconds: float) -> None:
             session.reporter.epoch("shared weights", Epoch(number, loss, seconds), epochs)
             on_epoch()
 
-        OneShot(plan.space, plan.budget, shared, session.seed).run(show, checkpoint)
+        one_shot.run(show, checkpoint)
 
-    return Scorer(evaluate, prepare)
+    assert plan.limit is not None  # searches with inherited weights have one
+    return Scorer(evaluate, prepare, known=one_shot.some(int(START_SHARE * plan.limit)))
 
 
 def _follower(run: RunFolder, plan: SearchPlan, session: Session, epochs: int) -> Callable[[DescentEpoch], None]:

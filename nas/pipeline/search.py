@@ -206,7 +206,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
         plan.options.seed,
         tuple(found),
         limit=plan.limit,
-        known=plan.start,
+        known=plan.start + scorer.known,
         study=study_place(plan, session, epochs),
         gradient=scorer.gradient,
     )

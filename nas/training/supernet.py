@@ -18,6 +18,7 @@ from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
 from nas.training.runtime import Runtime
 
 CALIBRATION_BATCHES = 10  # batches whose statistics an inherited network takes
+LEAST_PART = 8  # samples of a batch for one of the networks trained together: with fewer, batch statistics say little
 
 
 class SupernetTraining:
@@ -65,21 +66,20 @@ class SupernetTraining:
         return self._loss(weights, rows)
 
     def train_together(self, networks: Sequence[Architecture]) -> Tensor:
-        """One step of several networks: the first learns from labels, the others from its answers.
+        """One step on one batch, of which each network takes an equal part; returns the mean loss.
 
-        Returns the loss of the first.
+        A batch of fewer than ``LEAST_PART`` samples for each is for the first ones.
         """
-        rows = self.batches[self.done % self.steps]
-        inputs, labels = self._batch(rows)
+        inputs, labels = self._batch(self.batches[self.done % self.steps])
         self._start_step()
-        answers = self._logits(inputs, self.network.choose(networks[0]))
-        loss = F.cross_entropy(answers, labels, label_smoothing=self.recipe.label_smoothing)
-        self.runtime.backward(loss)
-        wanted = answers.detach().softmax(1)
-        for network in networks[1:]:
-            self.runtime.backward(F.cross_entropy(self._logits(inputs, self.network.choose(network)), wanted))
+        parts = max(min(len(networks), len(labels) // LEAST_PART), 1)
+        total = labels.new_zeros((), dtype=torch.float32)
+        for network, some, wanted in zip(networks, inputs.chunk(parts), labels.chunk(parts), strict=False):
+            loss = self._cross_entropy(some, wanted, self.network.choose(network)) * (len(wanted) / len(labels))
+            self.runtime.backward(loss)
+            total += loss.detach()
         self._end_step()
-        return loss.detach()
+        return total
 
     def inherit(self, architecture: Architecture) -> Network:
         """A network with its shared weights and with batch-norm statistics of its own."""
@@ -114,13 +114,12 @@ class SupernetTraining:
         self.done += 1
 
     def _loss(self, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-        inputs, labels = self._batch(rows)
-        logits = self._logits(inputs, weights)
-        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return self._cross_entropy(*self._batch(rows), weights)
 
-    def _logits(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def _cross_entropy(self, inputs: Tensor, labels: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         with self.runtime.autocast():
-            return self.network.logits(inputs, weights).float()
+            logits = self.network.logits(inputs, weights).float()
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
     def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented features, each clip in one of its variants, and labels."""
