@@ -53,9 +53,7 @@ class OneShot:
     ``least`` is the share of the budget that the smallest networks use: the closer to 1, the better trained are all.
     """
 
-    def __init__(
-        self, space: SearchSpace, budget: Budget, shared: JointlyTrained, seed: int, least: float
-    ) -> None:
+    def __init__(self, space: SearchSpace, budget: Budget, shared: JointlyTrained, seed: int, least: float) -> None:
         self.shared, self.seed = shared, seed
         self.full = spread_networks(space, budget, np.ones(FULL), seed)
         self.below = spread_networks(space, budget, np.geomspace(least, 1, BELOW), seed + 1)
