@@ -71,6 +71,8 @@ def solve_many(sizes: Any, first: Any, last: Any, reads: Any, distances: Any, en
         arrays = sizes[part], first, last[part], reads[part], distances[part], enough[part]
         return _solve_many(*arrays, _work(buffers))
 
+    if len(parts) == 1:  # starting threads takes as long as solving some hundred networks
+        return solve_part(parts[0])
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code does without Python's lock
         return np.concatenate([enough[:0], *pool.map(solve_part, parts)])
 
