@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.cost.model import Cost, cost
+from nas.defaults import SCORE_PRICE
 from nas.engines.sampling import sample_feasible
 from nas.pipeline.clock import EXPORT_SECONDS, TRAINING_SHARE, time_limit
 from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
@@ -68,24 +69,25 @@ class Price:
 
 
 def estimate(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> Price:
-    """The price of a search on 2 cores, in trainings of its winner."""
+    """The price of a search on 2 cores, in trainings of its first winner."""
     options, rng = plan.options, random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SAMPLES)]
     found = [cost(point.graph).ops for point in points]
-    trained = plan.scoring is Scoring.TRAINED
+    trained = plan.scoring is Scoring.TRAINED  # then winners are no larger than candidates are; others use the budget
     epoch = clips * (statistics.fmean(found) if trained else max(found)) / TRAINING_OPS_PER_SECOND
-    training = options.train_epochs * epoch * sum(1 / 2**part for part in range(options.pareto))
-    candidates = (
-        (math.inf if plan.limit is None else plan.limit) if trained else 1
-    )  # that are trained, or their weights
-    searching = candidates * epochs * epoch * EPOCH_PRICE[plan.scoring]
+    winner = options.train_epochs * epoch
+    training = winner * sum(1 / 2**part for part in range(options.pareto))
+    count = math.inf if plan.limit is None else plan.limit
+    if trained:
+        searching = count * epochs * epoch
+    else:
+        searching = epochs * epoch * EPOCH_PRICE[plan.scoring]
+        searching += count * SCORE_PRICE * epoch if plan.scoring is Scoring.INHERITED else 0
     if limit is not None:
         available = max(limit - EXPORT_SECONDS, 0.0)
-        searching, training = (
-            min(searching, available * (1 - TRAINING_SHARE)),
-            min(training, available * TRAINING_SHARE),
-        )
-    return Price(searching / training if training else 0.0, searching + training + EXPORT_SECONDS)
+        searching, training = min(searching, available * (1 - TRAINING_SHARE)), min(training, available * TRAINING_SHARE)
+        winner = min(winner, training)
+    return Price(searching / winner if winner else 0.0, searching + training + EXPORT_SECONDS)
 
 
 def price_line(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> str:

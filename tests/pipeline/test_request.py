@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas.budget import Budget
-from nas.defaults import DESCENT_EPOCH_PRICE
+from nas.defaults import DESCENT_EPOCH_PRICE, ONE_SHOT_EPOCH_PRICE, SCORE_PRICE
 from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.pipeline.dry_run import describe_plan
 from nas.pipeline.request import EPOCHS, Scoring, SearchOptions, plan_search
@@ -108,6 +108,18 @@ def test_a_gradient_search_costs_its_epochs_however_many_candidates_it_scores() 
     few, many = (describe_plan(options(trials=trials, epochs=30, train_epochs=60)) for trials in (1, 100))
     assert few["engine"] == "dnas"
     assert few["tme"] == many["tme"] == pytest.approx(DESCENT_EPOCH_PRICE / 2, abs=0.01)
+
+
+def test_a_front_costs_its_shared_weights_and_a_little_for_each_point() -> None:
+    """In trainings of the first winner, however many winners there are."""
+    one, more, several = (
+        describe_plan(options(inherit=True, trials=trials, epochs=40, train_epochs=60, pareto=winners))
+        for trials, winners in ((1, 1), (1001, 1), (1001, 2))
+    )
+    assert one["tme"] == pytest.approx(40 * ONE_SHOT_EPOCH_PRICE / 60, abs=0.01)
+    assert more["tme"] - one["tme"] == pytest.approx(1000 * SCORE_PRICE / 60, abs=0.02)
+    assert several["tme"] == more["tme"]
+    assert several["minutes"] > more["minutes"]
 
 
 @pytest.mark.parametrize("given", [{"time": "10m"}, {"time": "10m", "trials": 1000}, {"time": "1h", "ops": "1M"}])
