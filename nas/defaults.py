@@ -30,7 +30,8 @@ HOT_GUMBEL, COLD_GUMBEL = 1.0, 0.3  # temperature of the Gumbel-softmax
 MULTIPLIER_RATE = 0.05  # a budget overspent by 10 % for 100 steps raises its multiplier by 0.5, about a task loss
 MULTIPLIER_DAMPING = 2.0  # of the quadratic term, without which costs swing around their bounds
 
-# Price of an epoch of shared weights, and of a score, in plain epochs of a network that uses the budget: what is told before a search
+# Price of an epoch of shared weights, and of a score, in plain epochs of a network that uses the budget; told before a
+# search
 DESCENT_EPOCH_PRICE = 1.4  # one network a step, a mixture for every fourth: 1.2 to 1.7 measured, candidates included
 SCORE_PRICE = 0.06  # of a score from inherited weights: statistics of 1,000 samples, answers for 1,200; measured
 ONE_SHOT_EPOCH_PRICE = 1.5  # four networks a step, each on a quarter of the batch: 1.3 to 1.6 measured

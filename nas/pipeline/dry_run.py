@@ -85,7 +85,8 @@ def estimate(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> 
         searching += count * SCORE_PRICE * epoch if plan.scoring is Scoring.INHERITED else 0
     if limit is not None:
         available = max(limit - EXPORT_SECONDS, 0.0)
-        searching, training = min(searching, available * (1 - TRAINING_SHARE)), min(training, available * TRAINING_SHARE)
+        searching = min(searching, available * (1 - TRAINING_SHARE))
+        training = min(training, available * TRAINING_SHARE)
         winner = min(winner, training)
     return Price(searching / winner if winner else 0.0, searching + training + EXPORT_SECONDS)
 
