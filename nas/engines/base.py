@@ -119,7 +119,8 @@ class SearchRequest:
 
     ``evaluate`` takes a network, its number and a report, and gives its score and the seconds taken. ``history``
     holds the candidates of a run that is resumed, in order. ``limit`` is the most candidates that there may be; those
-    that other workers are at count. ``known`` are points to try first, as far as they fit. With a ``study``, any
+    that other workers are at count. ``known`` are points to try first, as far as they fit. ``least`` is the share of
+    each bound below which a lower cost is worth nothing to an engine that makes costs small. With a ``study``, any
     number of workers search together; every one of them yields the candidates of all.
     """
 
@@ -131,6 +132,7 @@ class SearchRequest:
     history: tuple[Candidate, ...] = ()
     limit: int | None = None
     known: tuple[Architecture, ...] = ()
+    least: float = 0.0
     study: StudyPlace | None = None
     gradient: GradientSearch | None = None
 

@@ -92,7 +92,7 @@ class Worker:
             if "Cannot tell a" not in str(cause):  # it was taken for dead meanwhile, and another retries its trial
                 raise
 
-    def _objective(self, trial: Trial) -> float | tuple[float, ...]:
+    def _objective(self, trial: Trial) -> tuple[float, ...]:
         try:
             architecture = self._claim(trial)
             score, seconds = self._evaluate(trial, architecture)
@@ -103,7 +103,7 @@ class Worker:
             raise
         trial.set_user_attr("seconds", seconds)
         score = -math.inf if math.isnan(score) else score  # a training that diverged; Optuna would forget the trial
-        return (score, *(getattr(self.request.budget.cost(architecture), name) for name in self.costs))
+        return self._values(score, self.request.budget.cost(architecture))
 
     def _evaluate(self, trial: Trial, architecture: Architecture) -> tuple[float, float]:
         def report(epoch: int, score: float) -> None:
@@ -221,6 +221,12 @@ class Worker:
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna.storages.fail_stale_trials(self.study)
 
+    def _values(self, score: float, cost: Cost) -> tuple[float, ...]:
+        """The objectives of a trial."""
+        bounds = self.request.budget.bounds()
+        floors = (int(self.request.least * bounds.get(name, 0)) for name in self.costs)
+        return score, *(max(getattr(cost, name), floor) for name, floor in zip(self.costs, floors, strict=True))
+
     def _as_candidate(self, trial: FrozenTrial) -> Candidate:
         try:
             architecture = self._architecture(trial)
@@ -237,7 +243,7 @@ class Worker:
         options: dict[str, Any] = genome(self.request.space, candidate.architecture)
         return optuna.create_trial(
             state=TrialState.PRUNED if candidate.pruned else TrialState.COMPLETE,
-            values=[candidate.score, *(getattr(candidate.cost, name) for name in self.costs)],
+            values=self._values(candidate.score, candidate.cost),
             params=options,
             distributions=dict(self.sampler.distributions),
             system_attrs=self.method.attributes(candidate.number),

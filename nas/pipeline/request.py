@@ -113,6 +113,11 @@ class SearchPlan:
         """The budget, and with ``--pareto`` its half, its quarter and so on: one winner for each."""
         return [self.budget.divided(2**i) for i in range(self.options.pareto)]
 
+    @property
+    def least(self) -> float:
+        """Share of the budget below which networks do not matter: half of the smallest that a winner is for."""
+        return 0.5**self.options.pareto if self.scoring is Scoring.INHERITED else 0.0
+
     def within_ops(self, limit: int) -> SearchPlan:
         """The same plan for networks of at most ``limit`` ops."""
         bound = min(limit, self.budget.ops or limit)

@@ -62,8 +62,7 @@ def make_scorer(
 
         return Scorer(evaluate, gradient=GradientSearch(shared, checkpoint, on_descent))
 
-    least = 0.5**plan.options.pareto  # half of the smallest budget that a winner is for
-    one_shot = OneShot(plan.space, plan.budget, shared, session.seed, least)
+    one_shot = OneShot(plan.space, plan.budget, shared, session.seed, plan.least)
 
     def prepare() -> None:
         def show(number: int, loss: float, seconds: float) -> None:

@@ -207,6 +207,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
         tuple(found),
         limit=plan.limit,
         known=plan.start + scorer.known,
+        least=plan.least,
         study=study_place(plan, session, epochs),
         gradient=scorer.gradient,
     )

@@ -17,7 +17,7 @@ def study_place(plan: SearchPlan, session: Session, epochs: int) -> StudyPlace |
         "budget": ", ".join(f"{name} {bound}" for name, bound in plan_search(plan.options).budget.bounds().items()),
         "plan": f"{plan.options.plan} on {plan.options.kernels}",
         "data": session.dataset.fingerprint[:12],
-        "scoring": f"{plan.scoring.value}, {epochs} epochs",
+        "scoring": f"{plan.scoring.value}, {epochs} epochs, from {plan.least:.1%} of the budget",
         "seed": str(plan.options.seed),
     }
     return StudyPlace(plan.options.storage, f"nas-{plan.task.name}", identity)

@@ -257,6 +257,19 @@ def test_nsga2_finds_a_better_front_than_chance(searcher: Any, wide_space: Searc
     assert mean["nsga2"] > mean["random"]
 
 
+def test_nsga2_breeds_nothing_that_is_smaller_than_anyone_wants(searcher: Any, wide_space: SearchSpace) -> None:
+    """Of a score that rises with size: the share of candidates below half of the budget, mean of 3 seeds."""
+    searcher.space, searcher.score = wide_space, lambda network: float(cost(network.graph).flash_bytes)
+    searcher.budget = Budget(flash_bytes=cost(wide_space.largest().graph).flash_bytes)
+
+    def small(least: float, seed: int) -> float:
+        found = list(get_engine("nsga2")(replace(searcher.request(150, seed), least=least)))[50:]
+        return sum(candidate.cost.flash_bytes < searcher.budget.flash_bytes / 2 for candidate in found) / len(found)
+
+    anything, wanted = (sum(small(least, seed) for seed in range(3)) / 3 for least in (0.0, 0.5))
+    assert wanted < 0.8 * anything
+
+
 def test_engines_are_listed_without_their_libraries() -> None:
     """``nas --help`` lists them within half a second."""
     code = "import sys, nas.engines; print(sorted({'optuna', 'sqlalchemy', 'torch'} & set(sys.modules)))"
