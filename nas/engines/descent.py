@@ -28,7 +28,7 @@ from nas.space.many import choices_of
 
 HOT = Temperature(defaults.HOT_SPREAD, defaults.HOT_GUMBEL)
 COLD = Temperature(defaults.COLD_SPREAD, defaults.COLD_GUMBEL)
-AT_THE_END = 0.02  # of the range
+AT_THE_END = 0.02  # units of a distribution
 COLLAPSED = 0.8  # share of the decisions
 
 
@@ -167,7 +167,7 @@ class Descent:
             {name: round(float(costs[name])) for name in self.budget.bounds()},
             dict(self.multipliers.values),
             distribution.entropies(spread),
-            dict(zip(distribution.names, distribution.middle.tolist(), strict=True)),
+            distribution.middles(),
             self.space.architecture(choices_of(self.space, distribution.most_likely())).summary(),
             self._collapse([loss, *held_out], costs),
         )

@@ -34,7 +34,9 @@ from torch import Tensor
 from nas import defaults
 from nas.budget import Budget
 from nas.cost.population import population_costs
+from nas.cost.relaxed import relaxed_costs
 from nas.engines.descent import COLD, HOT, Descent, DescentEpoch, even_start
+from nas.engines.distribution import Distribution
 from nas.space import SearchSpace, list_files, load_space
 
 BLOCKS = ("b.1.width", "b.2.width", "b.3.width")
@@ -114,13 +116,23 @@ def test_it_starts_where_even_networks_just_meet_the_budget(name: str) -> None:
         budget = half_budget(space, *bounds, share=0.7)
         descent = Descent(space, budget, short(), 0)
         start = even_start(space, budget)
-        for decision, middle in zip(space.decisions, descent.distribution.middle.tolist(), strict=True):
+        for decision, middle in zip(space.decisions, descent.distribution.middles().values(), strict=True):
             assert middle == (max(start, defaults.DEPTH_START) if decision.name.endswith(".depth") else start)
         costs = population_costs(space, descent.distribution.draw(0.0, torch.Generator().manual_seed(0))[None])
         used = max(float(getattr(costs, each)[0]) / bound for each, bound in budget.bounds().items())
         assert 0.6 < used < 1.4
     assert even_start(space, half_budget(space, "ops", share=50)) == 1.0
     assert even_start(space, Budget(ops=1)) == 0.0
+
+
+@pytest.mark.parametrize("million_ops", [0.8, 1, 2, 4, 8, 30])
+def test_it_starts_within_small_budgets_too(million_ops: float) -> None:
+    """With widths to either side of the start: not as a mixture of the narrowest networks with some far too wide."""
+    space, budget = load_space("kws_micronet"), Budget(ops=int(million_ops * 1e6))
+    start = even_start(space, budget)
+    expected = relaxed_costs(space, Distribution(space, start).probabilities(HOT.spread))["ops"]
+    assert 0.9 < float(expected.detach()) / (million_ops * 1e6) <= 1
+    assert start > 1 / 69
 
 
 def test_a_space_without_a_choice_has_nothing_to_learn() -> None:
@@ -179,7 +191,7 @@ def test_the_trajectory_tells_what_there_was() -> None:
     assert [epoch.number for epoch in epochs] == list(range(1, 7))
     last = epochs[-1]
     assert list(last.expected) == list(last.multipliers) == ["flash_bytes", "sram_bytes"]
-    assert last.middles == dict(zip(descent.distribution.names, descent.distribution.middle.tolist(), strict=True))
+    assert last.middles == descent.distribution.middles()
     assert list(last.entropies) == [decision.name for decision in THREE_LAYERS.decisions]
     most = zip(THREE_LAYERS.decisions, descent.distribution.most_likely().tolist(), strict=True)
     assert last.likeliest == " | ".join(f"{d.name[0]} {d.options[option]}" for d, option in most)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from made_spaces import KERNELS, NASTY, make_space, stage
 from torch import Tensor
 
+from nas.defaults import NARROW_START
 from nas.engines.distribution import Distribution, Temperature
 from nas.space import SearchSpace, list_files, load_space
 
@@ -221,12 +222,37 @@ def test_one_step_moves_a_distribution_of_69_options_as_far_as_one_of_3() -> Non
     assert middles == pytest.approx([0.8, 0.8], abs=0.05)
 
 
+@pytest.mark.parametrize("start", [0.07, 0.1, 0.14, 0.5])
+def test_widths_that_start_narrow_have_spreads_and_steps_in_proportion(start: float) -> None:
+    """Deviation of a width and what a step of Adam moves it by; those of a depth are as ever."""
+    space = load_space("kws_micronet")
+    share = min(start / NARROW_START, 1)
+    distribution = Distribution(space, start)
+    before, rows = distribution.middles(), distribution.probabilities(0.1)
+    optimizer = torch.optim.Adam([distribution.middle], lr=0.01)
+    distribution.middle.grad = torch.ones_like(distribution.middle)
+    optimizer.step()
+    after = distribution.middles()
+    for name, wanted in (("blocks.3.width", share), ("blocks.depth", 1.0)):
+        assert before[name] - after[name] == pytest.approx(0.01 * wanted, rel=1e-3)
+        row = rows[name].detach()
+        positions = torch.linspace(0, 1, len(row), dtype=torch.float64)
+        deviation = math.sqrt(float(row @ positions**2 - (row @ positions) ** 2))
+        assert deviation == pytest.approx(0.1 * wanted, rel=0.15)  # the ends of the range cut the bell
+
+
 def test_the_middle_stays_among_the_options() -> None:
     distribution = Distribution(SPACES["ordered"], 0.5)
     with torch.no_grad():
         distribution.middle.copy_(torch.tensor([-0.3, 0.4, 1.2, 1.0]))
     distribution.keep_in_range()
     assert distribution.middle.tolist() == pytest.approx([0.0, 0.4, 1.0, 1.0])
+    narrow = Distribution(load_space("kws_micronet"), 0.035)
+    with torch.no_grad():
+        narrow.middle.fill_(9)
+    narrow.keep_in_range()
+    assert set(narrow.middles().values()) == {1.0}
+    assert int(narrow.most_likely().max()) == 68
 
 
 def test_all_that_is_learnt_is_told() -> None:
