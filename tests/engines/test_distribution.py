@@ -90,7 +90,7 @@ def test_the_likeliest_option_is_the_nearest_to_the_middle(middle: float) -> Non
     distribution = Distribution(space, middle)
     for number, decision in enumerate(space.decisions):
         positions = torch.linspace(0, 1, len(decision.options), dtype=torch.float64)
-        middle = float(distribution.middle[number].detach())
+        middle = distribution.middles()[decision.name]
         nearest = float((positions - middle).abs().min())
         for option in (
             int(distribution.most_likely()[number]),
