@@ -16,12 +16,13 @@ def shares(space: SearchSpace, budget: Budget, rows: IntArray) -> FloatArray:
     from nas.cost.population import population_costs  # imports Numba, which takes a second
 
     costs = population_costs(space, rows, budget.planning)
-    return np.array([getattr(costs, name) / bound for name, bound in budget.bounds().items()])
+    bounds = budget.bounds()
+    return np.reshape([getattr(costs, name) / bound for name, bound in bounds.items()], (len(bounds), len(rows)))
 
 
 def used(space: SearchSpace, budget: Budget, rows: IntArray) -> FloatArray:
     """Share of the bound that each network uses most of: (networks,)."""
-    most: FloatArray = shares(space, budget, rows).max(axis=0)
+    most: FloatArray = shares(space, budget, rows).max(axis=0, initial=0.0)
     return most
 
 

@@ -76,6 +76,12 @@ def test_where_the_narrowest_network_does_not_fit_another_is_found() -> None:
     assert all(budget.admits(each) for each in found)
 
 
+def test_without_a_bound_networks_are_as_wide_as_can_be() -> None:
+    found = spread_networks(load_space("kws_ds_cnn"), Budget(), np.ones(16), seed=0)
+    assert len(found) == 6  # one of each depth
+    assert load_space("kws_ds_cnn").largest() in found
+
+
 def test_nothing_fits_is_told() -> None:
     with pytest.raises(InfeasibleError, match="budget infeasible"):
         spread_networks(load_space("kws_micronet"), Budget(flash_bytes=100), np.ones(4), seed=0)
