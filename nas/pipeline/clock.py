@@ -8,7 +8,7 @@ from dataclasses import dataclass
 BUILTIN_SECONDS = 300.0  # a longer search on synthetic data finds nothing that is worth more
 DEFAULT_SECONDS = 3600.0
 EXPORT_SECONDS = 60.0  # kept for export, TFLM and accuracy: 15 to 30 s measured on 2 cores, more when they are busy
-TRAINING_SHARE = 0.45  # of the time at most for the winner's full training; the rest goes to the search
+TRAINING_SHARE = 0.55  # of the time at most for the winner's full training: gradient search takes half as long
 # A network may be searched for if the time allows at least this share of the epochs asked for. Insisting on all of
 # them would leave only the smallest networks on large data sets, where fewer epochs do.
 LEAST_EPOCHS_SHARE = 1 / 2
