@@ -137,7 +137,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
-    space = load_space(options.space or f"{task.name}_micronet")
+    space = load_space(options.space or task.default_space)
     if space.task != task.name:
         raise InputError(f"the space {space.name} is for the task {space.task}, not for {task.name}")
     _require_shape(space, task)

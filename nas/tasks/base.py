@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 FloatArray = npt.NDArray[np.floating[Any]]
+Features = npt.NDArray[np.floating[Any] | np.uint8]
 Int8Array = npt.NDArray[np.int8]
 Labels = npt.NDArray[np.int64]
+WireType = Literal["int8", "uint8"]
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` during long work, say ``("test features", 512, 2075)``."""
@@ -28,7 +31,7 @@ class InputQuantization:
     scale: float
     zero_point: int
 
-    def quantize(self, real: FloatArray) -> Int8Array:
+    def quantize(self, real: Features) -> Int8Array:
         """Turn real inputs into int8 exactly as the benchmark made its evaluation files.
 
         The benchmark casts ``x / scale + zero_point``, which drops the fraction *toward zero* and does not
@@ -48,7 +51,7 @@ class InputQuantization:
 class Split:
     """Clean samples to measure on: features (n, h, w, c) in real units, often memory-mapped; labels (n,)."""
 
-    features: FloatArray
+    features: Features
     labels: Labels
 
     def __len__(self) -> int:
@@ -63,7 +66,7 @@ class TrainingSplit:
     one variant per sample at random.
     """
 
-    features: FloatArray
+    features: Features
     labels: Labels
 
     def __len__(self) -> int:
@@ -75,7 +78,7 @@ class DataSet:
     """The three splits of one data set, and what a reader of its figures has to know.
 
     Attributes:
-        name: where the samples come from, for example ``"speech_commands"`` or ``"builtin-espeak"``.
+        name: where the samples come from, for example ``"cifar10"`` or ``"builtin-espeak"``.
         synthetic: made by a program; no score on it says anything about the real task.
         classes: name of each label, in label order.
         notes: facts for the user, one per entry: departures from the benchmark, warnings.
@@ -103,12 +106,25 @@ class DataSet:
         }
 
 
+def fingerprint(*splits: Split | TrainingSplit) -> str:
+    """Hash features and labels of a data set's splits, for ``DataSet.fingerprint``."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(np.ascontiguousarray(split.labels).data)
+        digest.update(np.ascontiguousarray(split.features).data)
+    return digest.hexdigest()[:16]
+
+
 class Task(Protocol):
     """One problem that networks are searched for."""
 
     @property
     def name(self) -> str:
         """Short name, as on the command line."""
+
+    @property
+    def default_space(self) -> str:
+        """Name of the search space that is taken when the user names none."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -125,6 +141,10 @@ class Task(Protocol):
     @property
     def input_quantization(self) -> InputQuantization | None:
         """Scale that the benchmark's evaluation files are stored on; None where any scale will do."""
+
+    @property
+    def wire_type(self) -> WireType:
+        """Type of a value in those files; the benchmark's firmware subtracts 128 from uint8 to get the int8 input."""
 
     def training_samples(self, source: str | Path | None = None) -> int:
         """Count the training samples of a data set (see ``load``) without reading them.

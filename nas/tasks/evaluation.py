@@ -1,8 +1,8 @@
 """The benchmark's evaluation files: inputs as they go over the wire, and the label of each.
 
-A folder holds one ``.bin`` file per sample, already on the reference network's int8 scale, and one or more
-lists ``y_labels*.csv`` with lines ``file, classes, label`` (mlcommons/tiny, benchmark/runner). Nothing here
-is ever used for training.
+A folder holds one ``.bin`` file per sample, on the reference network's int8 scale or, where the task says so, 128
+above it as uint8, and one or more lists ``y_labels*.csv`` with lines ``file, classes, label`` (mlcommons/tiny,
+benchmark/runner). Nothing here is ever used for training.
 """
 
 from __future__ import annotations
@@ -75,5 +75,8 @@ def _read_input(listed_in: Path, number: int, name: str, task: Task) -> Int8Arra
         raise DataError(f"{listed_in}:{number}: {name} is not there; unpack the evaluation files again")
     data = path.read_bytes()
     if len(data) != expected:
-        raise DataError(f"{path}: {len(data):,} bytes, expected {expected:,} (int8 {task.input_shape}) for {task.name}")
-    return np.frombuffer(data, np.int8).reshape(task.input_shape)
+        raise DataError(
+            f"{path}: {len(data):,} bytes, expected {expected:,} ({task.wire_type} {task.input_shape}) for {task.name}"
+        )
+    values = np.frombuffer(data, task.wire_type).astype(np.int16).reshape(task.input_shape)
+    return (values - 128 if task.wire_type == "uint8" else values).astype(np.int8)

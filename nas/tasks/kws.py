@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.tasks import builtin_speech, mfcc
-from nas.tasks.base import DataSet, InputQuantization, Progress
+from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
 from nas.tasks.feature_cache import cached_features
 from nas.tasks.sources import resolve_source, user_cache
 from nas.tasks.speech_commands import CLASSES, read_audio, take_inventory
@@ -28,10 +28,12 @@ class KeywordSpotting:
     """The keyword-spotting task of MLPerf Tiny, on the benchmark's MFCC features."""
 
     name: str = "kws"
+    default_space: str = "kws_micronet"
     input_shape: tuple[int, int, int] = (mfcc.FRAMES, mfcc.COEFFICIENTS, 1)
     classes: tuple[str, ...] = CLASSES
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
+    wire_type: WireType = "int8"
 
     def training_samples(self, source: str | Path | None = None) -> int:
         """Count the training clips on the disk, or those that would be generated; see ``Task.training_samples``."""

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.tasks.base import DataSet, InputQuantization, Split
+from nas.tasks.base import DataSet, Features, InputQuantization, Split
+
+CHUNK_SAMPLES = 2048  # that are float32 at once: the images of CIFAR-10 together would take 0.6 GB, several times over
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class TrainingData:
 
 def training_data(data: DataSet, quantization: InputQuantization, device: torch.device) -> TrainingData:
     """Quantise the features of a data set once and put them on ``device``."""
-    train = torch.stack([_nchw(quantization.quantize(np.asarray(variant))) for variant in data.train.features])
+    train = torch.stack([_quantized(variant, quantization) for variant in data.train.features])
     return TrainingData(
         train.to(device),
         torch.from_numpy(np.array(data.train.labels)).to(device),
@@ -64,7 +66,7 @@ def training_data(data: DataSet, quantization: InputQuantization, device: torch.
 
 def labelled_tensors(split: Split, quantization: InputQuantization, device: torch.device) -> LabelledTensors:
     """One split, quantised, on ``device``."""
-    inputs = _nchw(quantization.quantize(np.asarray(split.features)))
+    inputs = _quantized(split.features, quantization)
     return LabelledTensors(inputs.to(device), torch.from_numpy(np.array(split.labels)).to(device))
 
 
@@ -79,7 +81,7 @@ def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
 
 
 def epoch_batches(data: TrainingData, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every training clip once, in one of its variants: float inputs (n, c, h, w) and labels (n,).
+    """Every training sample once, in one of its variants: float inputs (n, c, h, w) and labels (n,).
 
     Order and variants are the first two draws from ``generator``, which must be on the device of the data.
     """
@@ -90,6 +92,11 @@ def epoch_batches(data: TrainingData, batch_size: int, generator: torch.Generato
         yield data.dequantize(data.train_inputs[variant[rows], rows]), data.train_labels[rows]
 
 
-def _nchw(features: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> Tensor:
-    """(n, h, w, c) -> (n, c, h, w)."""
-    return torch.from_numpy(np.ascontiguousarray(features.transpose(0, 3, 1, 2)))
+def _quantized(features: Features, quantization: InputQuantization) -> Tensor:
+    """Real (n, h, w, c) -> INT8 (n, c, h, w)."""
+    count, height, width, channels = features.shape
+    inputs = np.empty((count, channels, height, width), np.int8)
+    for start in range(0, count, CHUNK_SAMPLES):
+        chunk = quantization.quantize(np.asarray(features[start : start + CHUNK_SAMPLES]))
+        inputs[start : start + CHUNK_SAMPLES] = chunk.transpose(0, 3, 1, 2)
+    return torch.from_numpy(inputs)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from nas.tasks.base import DataSet, InputQuantization, Split, TrainingSplit
+from nas.training import data as data_module
 from nas.training.data import training_data
 
 GRID = InputQuantization(scale=0.5, zero_point=10)
@@ -41,6 +44,15 @@ def test_what_the_network_sees_is_within_a_step_of_the_features(dataset: DataSet
     seen = data.dequantize(data.train_inputs[0]).permute(0, 2, 3, 1).numpy()
     assert seen.dtype == np.float32
     assert np.abs(seen - dataset.train.features[0]).max() < 0.5
+
+
+def test_pixels_are_kept_exactly_in_chunks_too(dataset: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "CHUNK_SAMPLES", 4)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 10, 4, 3, 2), np.uint8)
+    train = TrainingSplit(pixels, np.zeros(10, np.int64))
+    data = training_data(replace(dataset, train=train), InputQuantization(1.0, -128), torch.device("cpu"))
+    seen = data.dequantize(data.train_inputs[0]).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(seen, pixels[0])
 
 
 def test_the_data_set_itself_is_left_as_it_was(dataset: DataSet) -> None:
