@@ -42,7 +42,7 @@ def trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str
     if not bounded.budget.admits(plan.space.smallest()):
         raise InputError(
             f"--time {clock.seconds:.0f}s is too short to train any network of {plan.space.name} for "
-            f"{plan.options.train_epochs} epochs of {session.clips:,} clips; give more time or fewer --train-epochs"
+            f"{plan.options.train_epochs} epochs of {session.clips:,} samples; give more time or fewer --train-epochs"
         )
     return bounded
 

@@ -34,17 +34,17 @@ def describe_plan(options: SearchOptions) -> dict[str, Any]:
     """
     plan = plan_search(options)
     folder = resolve_source(plan.task.name, options.data)
-    clips = plan.task.training_samples(options.data)
+    samples = plan.task.training_samples(options.data)
     smallest, largest = (cost(point.graph) for point in (plan.space.smallest(), plan.space.largest()))
     limit = time_limit(plan.seconds, options.trials, synthetic=folder is None)
-    price = estimate(plan, clips, plan.epochs, limit)
+    price = estimate(plan, samples, plan.epochs, limit)
     text = [
         f"space     {plan.space.name}: {plan.space.size:.3g} networks over {len(plan.space.decisions)} decisions",
         f"smallest  {_line(smallest)}",
         f"largest   {_line(largest)}",
         f"budget    {', '.join(f'{name} {bound:,}' for name, bound in plan.budget.bounds().items())}",
-        f"data      {folder or 'builtin: SYNTHETIC speech, made on the spot'}, {clips:,} training clips",
-        price_line(plan, clips, plan.epochs, limit),
+        f"data      {folder or 'builtin: SYNTHETIC, made on the spot'}, {samples:,} training samples",
+        price_line(plan, samples, plan.epochs, limit),
     ]
     return {
         "task": plan.task.name,
@@ -68,13 +68,13 @@ class Price:
     seconds: float
 
 
-def estimate(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> Price:
+def estimate(plan: SearchPlan, samples: int, epochs: int, limit: float | None) -> Price:
     """The price of a search on 2 cores, in trainings of its first winner."""
     options, rng = plan.options, random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SAMPLES)]
     found = [cost(point.graph).ops for point in points]
     trained = plan.scoring is Scoring.TRAINED  # then winners are no larger than candidates are; others use the budget
-    epoch = clips * (statistics.fmean(found) if trained else max(found)) / TRAINING_OPS_PER_SECOND
+    epoch = samples * (statistics.fmean(found) if trained else max(found)) / TRAINING_OPS_PER_SECOND
     winner = options.train_epochs * epoch
     training = winner * sum(1 / 2**part for part in range(options.pareto))
     count = math.inf if plan.limit is None else plan.limit
@@ -91,9 +91,9 @@ def estimate(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> 
     return Price(searching / winner if winner else 0.0, searching + training + EXPORT_SECONDS)
 
 
-def price_line(plan: SearchPlan, clips: int, epochs: int, limit: float | None) -> str:
+def price_line(plan: SearchPlan, samples: int, epochs: int, limit: float | None) -> str:
     """What the user is told before the search starts."""
-    price, options = estimate(plan, clips, epochs, limit), plan.options
+    price, options = estimate(plan, samples, epochs, limit), plan.options
     what = f"{epochs} epochs {SUBJECT[plan.scoring]}"
     return (
         f"price     {plan.engine}, {what}, {options.train_epochs} for each winner: search about "

@@ -35,9 +35,9 @@ from nas.space import Architecture
 from nas.training.loop import accuracy, predict
 
 CALIBRATION_SAMPLES = (
-    200  # training clips; the converter was tried with 100 to 200, and INT8 then stays within 1 point of float
+    200  # training samples; the converter was tried with 100 to 200, and INT8 then stays within 1 point of float
 )
-PARITY_SAMPLES = 100  # validation clips; TFLM runs about 300 keyword clips a second
+PARITY_SAMPLES = 100  # validation samples; TFLM runs about 300 keyword clips a second
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -146,7 +146,7 @@ def export_network(
 ) -> bytes:
     """Write ``model.onnx`` and the slimmed INT8 ``model.tflite`` with its memory plan; returns the latter.
 
-    Ranges come from training clips as they are, without augmentation.
+    Ranges come from training samples as they are, without augmentation.
 
     Raises:
         ValidationError: the plan is not safe; stray operators.
@@ -165,7 +165,7 @@ def export_network(
 
 
 def measure_parity(session: Session, network: Network, model: bytes, onnx_path: Path) -> dict[str, Any]:
-    """Outputs of torch, ONNX, LiteRT and TFLM on the same validation clips, compared and held against the bounds.
+    """Outputs of torch, ONNX, LiteRT and TFLM on the same validation samples, compared and held against the bounds.
 
     Raises:
         ValidationError: a pair of runtimes disagrees beyond its bound.
@@ -208,7 +208,7 @@ def nhwc(inputs: torch.Tensor) -> Int8Array:
 
 
 def calibration_samples(session: Session) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Clean training clips (n, h, w, c) spread evenly over the split, on the grid of the input."""
+    """Clean training samples (n, h, w, c) spread evenly over the split, on the grid of the input."""
     rows = torch.linspace(0, session.clips - 1, min(CALIBRATION_SAMPLES, session.clips)).long()
     features = session.data.dequantize(session.data.train_inputs[0, rows.to(session.device)])
     return np.ascontiguousarray(features.cpu().numpy().transpose(0, 2, 3, 1))

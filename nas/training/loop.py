@@ -96,7 +96,7 @@ def _train_epoch(
     generator: torch.Generator,
     runtime: Runtime,
 ) -> float:
-    """One pass over the training clips, each in one of its variants; returns the mean loss."""
+    """One pass over the training samples, each in one of its variants; returns the mean loss."""
     network.train()
     steps = steps_per_epoch(data, recipe.batch_size)
     total = torch.zeros((), device=runtime.device)

@@ -122,7 +122,7 @@ class SupernetTraining:
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
     def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented features, each clip in one of its variants, and labels."""
+        """Augmented features, each sample in one of its variants, and labels."""
         data = self.data
         variant = torch.randint(len(data.train_inputs), (len(rows),), generator=self.generator, device=self.device)
         inputs = data.dequantize(data.train_inputs[variant, rows])
