@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 def search(
     context: typer.Context,
-    task: Annotated[str | None, typer.Option(help="What the network is for: kws.")] = None,
-    space: Annotated[str | None, typer.Option(help="Search space, by name or file. Default: TASK_micronet.")] = None,
+    task: Annotated[str | None, typer.Option(help="What the network is for: ic or kws.")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Search space, by name or file. Default: ic_resnet or kws_micronet, by the task.")
+    ] = None,
     mcu: Annotated[
         str | None,
         typer.Option(help="Take flash and SRAM from a microcontroller, less what its file reserves."),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from nas.errors import InputError
 from nas.tasks.base import DataSet, InputQuantization, Progress, Split, Task, TrainingSplit
 from nas.tasks.evaluation import EvaluationSet, load_evaluation_folder
+from nas.tasks.ic import ImageClassification
 from nas.tasks.kws import KeywordSpotting
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "task_names",
 ]
 
-_TASKS: dict[str, Callable[[], Task]] = {"kws": KeywordSpotting}
+_TASKS: dict[str, Callable[[], Task]] = {"ic": ImageClassification, "kws": KeywordSpotting}
 
 
 def task_names() -> tuple[str, ...]:

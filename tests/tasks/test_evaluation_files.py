@@ -8,7 +8,7 @@ import pytest
 from nas.errors import DataError
 from nas.tasks import get_task, load_evaluation_folder
 
-KWS = get_task("kws")
+KWS, IC = get_task("kws"), get_task("ic")
 
 
 @pytest.fixture
@@ -27,6 +27,25 @@ def test_reads_inputs_and_labels(bins: Path) -> None:
     assert everything.inputs[:, 0, 0, 0].tolist() == [-1, 0, 1]
     assert everything.labels.tolist() == [4, 11, 0]
     assert len(everything) == 3
+
+
+def test_unsigned_values_become_what_the_firmware_feeds_the_network(tmp_path: Path) -> None:
+    values = np.arange(3072, dtype=np.uint16).astype(np.uint8)
+    (tmp_path / "emu_s_002009.bin").write_bytes(values.tobytes())
+    (tmp_path / "y_labels.csv").write_text("emu_s_002009.bin,10,2\n")
+    (everything,) = load_evaluation_folder(tmp_path, IC)
+    assert everything.inputs.shape == (1, 32, 32, 3)
+    assert everything.inputs.dtype == np.int8
+    assert everything.inputs.flatten().tolist() == [int(value) - 128 for value in values]
+    assert IC.input_quantization is not None
+    np.testing.assert_array_equal(IC.input_quantization.dequantize(everything.inputs).flatten(), values)
+
+
+def test_the_size_is_told_in_the_type_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "emu.bin").write_bytes(bytes(100))
+    (tmp_path / "y_labels.csv").write_text("emu.bin,10,2\n")
+    with pytest.raises(DataError, match=r"emu.bin: 100 bytes, expected 3,072 \(uint8 \(32, 32, 3\)\) for ic"):
+        load_evaluation_folder(tmp_path, IC)
 
 
 def test_every_list_is_a_set(bins: Path) -> None:
