@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from nas.cost.flash import flash_bytes
 from nas.cost.heaviest import heaviest_layer
 from nas.cost.minimum import MOST_POINTS, Minimum, find_within, minimum
 from nas.cost.model import Cost, cost
+from nas.cost.ops import ops
 from nas.errors import InfeasibleError, InputError
 from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space import Architecture, SearchSpace
@@ -130,7 +132,9 @@ class Budget:
 
     def admits(self, architecture: Architecture) -> bool:
         """Whether the predicted costs of a network are within every bound."""
-        return self.fits(self.cost(architecture))
+        graph = architecture.graph
+        least = Cost(int(flash_bytes(graph)), 0, int(ops(graph)))  # known at once; a memory plan takes milliseconds
+        return self.fits(least) and self.fits(self.cost(architecture))
 
     def used(self, found: Cost) -> dict[str, float]:
         """Share of each bound that ``found`` takes."""

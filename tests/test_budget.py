@@ -75,6 +75,15 @@ def test_a_network_is_admitted_by_its_exact_cost(toy_space: SearchSpace) -> None
     assert not Budget(ops=found.ops - 1).admits(toy_space.largest())
 
 
+@pytest.mark.parametrize("space", ["ic_resnet", "kws_ds_cnn"])
+@given(st.integers(0, 2**32), st.sampled_from(["flash_bytes", "sram_bytes", "ops"]), st.integers(-1, 1))
+@settings(max_examples=10)
+def test_a_bound_admits_what_costs_as_much_and_no_more(space: str, seed: int, bound: str, more: int) -> None:
+    network = load_space(space).sample(random.Random(seed))
+    budget = Budget(**{bound: getattr(cost(network.graph), bound) + more})
+    assert budget.admits(network) == (more >= 0)
+
+
 def test_an_mcu_gives_its_memory_less_what_is_reserved(write_mcu: Callable[..., str]) -> None:
     assert make_budget(write_mcu(), task="kws") == Budget(70_000, 15_000)
     assert make_budget(write_mcu(), task="kws", flash_bytes=8000, ops=5) == Budget(8000, 15_000, 5)
