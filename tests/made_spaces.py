@@ -10,8 +10,14 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from nas.budget import Budget
 from nas.space import Architecture, SearchSpace
 from nas.space.spec import SpaceSpec
+
+
+def fullest(budget: Budget, network: Architecture) -> float:
+    """Share of the bound that a network uses most of, by its own exact cost."""
+    return max(budget.used(budget.cost(network)).values())
 
 
 def stage(name: str, kind: str, width: Any, kernel: Any = (3, 3), **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_spaces import NASTY, make_space, stage
+from made_spaces import NASTY, fullest, make_space, stage
 from torch import Tensor
 
 from nas.budget import Budget
@@ -38,11 +38,6 @@ def half(space: SearchSpace = SPACE) -> Budget:
     """What the network in the middle takes of flash and ops."""
     found = cost(space.architecture({d.name: len(d.options) // 2 for d in space.decisions}).graph)
     return Budget(flash_bytes=found.flash_bytes, ops=found.ops)
-
-
-def fullest(budget: Budget, network: Architecture) -> float:
-    """Share of the bound that a network uses most of."""
-    return max(budget.used(budget.cost(network)).values())
 
 
 class Notebook:

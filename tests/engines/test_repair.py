@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_spaces import NASTY, every_row, make_space, small_spaces, stage
+from made_spaces import NASTY, every_row, fullest, make_space, small_spaces, stage
 
 from nas.budget import Budget, reachable
 from nas.cost.minimum import minimum
@@ -38,11 +38,6 @@ def random_row(space: SearchSpace, rng: random.Random) -> np.ndarray:
 
 def network(space: SearchSpace, row: np.ndarray) -> Architecture:
     return space.architecture(choices_of(space, row))
-
-
-def fullest(budget: Budget, point: Architecture) -> float:
-    """Share of the bound that a network uses most of, by its own exact cost."""
-    return max(budget.used(budget.cost(point)).values())
 
 
 def around(space: SearchSpace, rng: random.Random) -> Budget:

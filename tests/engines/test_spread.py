@@ -6,22 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_spaces import NASTY, small_spaces
+from made_spaces import NASTY, fullest, small_spaces
 
 from nas.budget import Budget
 from nas.cost.minimum import minimum
 from nas.cost.model import cost
 from nas.engines.spread import spread_networks
 from nas.errors import InfeasibleError
-from nas.space import Architecture, SearchSpace, list_files, load_space
+from nas.space import SearchSpace, list_files, load_space
 
 pytestmark = pytest.mark.timeout(60)
 SHIPPED = sorted(list_files("search_spaces"))
-
-
-def fullest(budget: Budget, network: Architecture) -> float:
-    """Share of the bound that a network uses most of, by its own exact cost."""
-    return max(budget.used(budget.cost(network)).values())
 
 
 def of_a_known_network(space: SearchSpace) -> Budget:
