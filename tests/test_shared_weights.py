@@ -36,7 +36,11 @@ class Nas:
         return dict(json.loads(done.stdout))
 
     def interrupt(self, file: Path, lines: int, number: signal.Signals, *words: str) -> tuple[int, str]:
-        """Send a signal when a file has so many lines; returns exit code and stderr."""
+        """Send a signal when a file has so many lines; returns exit code and stderr.
+
+        Shells start background jobs with SIGINT ignored, and children inherit that: here it is as in the foreground.
+        """
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [*self.command, *words], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
