@@ -15,6 +15,8 @@ from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 if TYPE_CHECKING:
     from nas.pipeline.request import SearchOptions
 
+INPUT_HELP = "Size of the images that the network sees: 64x64x1 (height, width, grey), 96x96x3 (RGB)."
+
 
 def search(
     context: typer.Context,
@@ -73,6 +75,7 @@ def search(
         str | None,
         typer.Option(help="Folder in the official layout, or builtin. Default: $NAS_DATA/TASK, then builtin."),
     ] = None,
+    input_: Annotated[str | None, typer.Option("--input", help=INPUT_HELP)] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same trials: same result on the same machine.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or one GPU as cuda:1.")] = "auto",
     devices: Annotated[int, typer.Option(help="GPUs that share each training; with --device cpu, processes.")] = 1,
@@ -95,6 +98,7 @@ def search(
     from nas.cli.console import ConsoleReporter
     from nas.errors import InputError
     from nas.pipeline.request import SearchOptions, plan_search
+    from nas.tasks import TaskSettings
 
     if resume is not None:
         _require_alone(context)
@@ -124,6 +128,7 @@ def search(
         tuple(start or ()),
         precision,
         devices,
+        TaskSettings(input_),
     )
     if dry_run:
         _show_plan(options, as_json)

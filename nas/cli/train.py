@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.search import INPUT_HELP
+
 
 def train(
     network: Annotated[
@@ -15,6 +17,10 @@ def train(
     ],
     epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 40,
     data: Annotated[str | None, typer.Option(help="Folder in the official layout, or builtin.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Train it for this task, with its input and classes. Default: the network's own.")
+    ] = None,
+    input_: Annotated[str | None, typer.Option("--input", help=INPUT_HELP)] = None,
     seed: Annotated[int, typer.Option(help="Same seed: same network on the same machine.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-train-TIME.")] = None,
@@ -28,9 +34,18 @@ def train(
 
     with ConsoleReporter() as reporter:
         from nas.pipeline.train import train_architecture
+        from nas.tasks import TaskSettings
 
         report = train_architecture(
-            network, epochs=epochs, data=data, seed=seed, device=device, out=out, reporter=reporter
+            network,
+            epochs=epochs,
+            data=data,
+            seed=seed,
+            device=device,
+            out=out,
+            reporter=reporter,
+            task_name=task,
+            settings=TaskSettings(input_),
         )
     if as_json:
         typer.echo(json.dumps(report))

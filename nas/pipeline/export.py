@@ -96,7 +96,7 @@ def _export_run(
 ) -> Exported:
     from nas.pipeline.session import open_session
     from nas.pipeline.winner import calibration_samples
-    from nas.tasks import get_task
+    from nas.tasks import TaskSettings, get_task
 
     run = RunFolder.open(folder)
     onnx, model = run.winner / "model.onnx", run.winner / "model.tflite"
@@ -107,7 +107,9 @@ def _export_run(
     record = run.record()
     asked = record.get("request", record)
     reporter.note("loading the data set of the run: activation ranges are taken from its training samples")
-    session = open_session(get_task(architecture.task), asked.get("data"), asked.get("seed", 0), "cpu", reporter)
+    data, settings = asked.get("data"), TaskSettings.from_json(asked.get("settings", {}))
+    task = get_task(architecture.task, data, settings).fitted(architecture.input_shape)
+    session = open_session(task, data, asked.get("seed", 0), "cpu", reporter)
     reporter.note("converting: ONNX, TFLite, INT8")
     with tempfile.TemporaryDirectory(prefix="nas-export-") as scratch:
         raw = Path(scratch, "model.tflite")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, parse_planning
 from nas.space import Architecture, SearchSpace, load_space
 from nas.space.lookup import find_architecture
-from nas.tasks import Task, get_task
+from nas.tasks import Task, TaskSettings, get_task
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
 
 
@@ -45,6 +45,7 @@ class SearchOptions:
     start: tuple[str, ...] = ()
     precision: str = "auto"
     devices: int = 1
+    settings: TaskSettings = field(default_factory=TaskSettings)
 
     def to_json(self) -> dict[str, Any]:
         """What ``run.json`` keeps, so that ``--resume`` asks for the same."""
@@ -58,7 +59,8 @@ class SearchOptions:
             RunFolderError: keys are missing or unknown.
         """
         try:
-            return cls(**{**data, "start": tuple(data.get("start", ()))})
+            settings = TaskSettings.from_json(data.get("settings", {}))
+            return cls(**{**data, "start": tuple(data.get("start", ())), "settings": settings})
         except TypeError as cause:
             raise RunFolderError(f"{origin}: request: {cause}") from cause
 
@@ -131,16 +133,13 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         InputError: a flag, the space file or the constraint file is wrong.
         InfeasibleError: no network of the space fits the budget.
     """
-    task = get_task(options.task)
+    task = get_task(options.task, options.data, options.settings)
     engine, scoring = _method(options)
     for name in ("trials", "epochs", "train_epochs", "pareto", "devices"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
-    space = load_space(options.space or task.default_space)
-    if space.task != task.name:
-        raise InputError(f"the space {space.name} is for the task {space.task}, not for {task.name}")
-    _require_shape(space, task)
+    task, space = _fitted(task, load_space(options.space or task.default_space), options.settings.input_shape)
     budget = make_budget(
         options.mcu,
         task=task.name,
@@ -186,19 +185,32 @@ def _method(options: SearchOptions) -> tuple[str, Scoring]:
     return engine, Scoring.INHERITED if options.inherit or options.pareto > 1 else Scoring.TRAINED
 
 
-def _start(space: SearchSpace, name: str) -> Architecture:
-    """A network to score first, as a point of the space."""
-    architecture = replace(find_architecture(name), space=space.name)
-    space.choices(architecture)
-    return architecture
+def _fitted(task: Task, space: SearchSpace, asked: tuple[int, int, int] | None) -> tuple[Task, SearchSpace]:
+    """Task and space for one shape of samples: the one ``asked`` for, else the space's.
 
-
-def _require_shape(space: SearchSpace, task: Task) -> None:
+    The space keeps its own input and classes where the task's are not the user's: then they must be equal.
+    """
+    if space.task not in task.spaces:
+        raise InputError(f"the space {space.name} is for the task {space.task}, not for {task.name}")
+    task = task.fitted(asked or space.spec.input)
+    shape = task.input_shape if asked or task.custom else space.spec.input
+    space = space.fitted(task.name, shape, len(task.classes) if task.custom else space.spec.classes)
     if (space.spec.input, space.spec.classes) != (task.input_shape, len(task.classes)):
         raise InputError(
             f"{space.origin}: input {space.spec.input} and {space.spec.classes} classes do not fit "
             f"the task {task.name}, which gives {task.input_shape} and has {len(task.classes)}"
         )
+    return task, space
+
+
+def _start(space: SearchSpace, name: str) -> Architecture:
+    """A network to score first, as a point of the space."""
+    spec = space.spec
+    architecture = replace(
+        find_architecture(name), space=space.name, task=spec.task, input_shape=spec.input, classes=spec.classes
+    )
+    space.choices(architecture)
+    return architecture
 
 
 def _parsed(parse: Any, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,29 @@ from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.session import open_run_session
 from nas.pipeline.winner import make_winner
+from nas.space import Architecture
 from nas.space.lookup import find_architecture
-from nas.tasks import get_task
+from nas.tasks import Task, TaskSettings, get_task
 
 
 def train_architecture(
-    what: str, *, epochs: int, data: str | None, seed: int, device: str, out: Path | None, reporter: Reporter
+    what: str,
+    *,
+    epochs: int,
+    data: str | None,
+    seed: int,
+    device: str,
+    out: Path | None,
+    reporter: Reporter,
+    task_name: str | None = None,
+    settings: TaskSettings | None = None,
 ) -> dict[str, Any]:
     """Train ``what`` fully and export it; returns the report that ``nas train --json`` prints.
 
     Args:
         what: a run folder, an ``arch.json``, or ``SPACE:POINT`` for a published network of a space.
+        task_name: task to train it for, whose input and classes it then gets; by default its own.
+        settings: of the task.
 
     The same call goes on where an earlier one was interrupted, if ``out`` is the same.
 
@@ -35,8 +48,7 @@ def train_architecture(
     """
     if epochs < 1:
         raise InputError(f"--epochs {epochs} must be at least 1")
-    architecture = find_architecture(what)
-    task = get_task(architecture.task)
+    task, architecture = _fitted(find_architecture(what), task_name, data, settings or TaskSettings())
     folder = out or Path("exported") / f"{task.name}-train-{datetime.datetime.now(tz=datetime.UTC):%Y%m%d-%H%M%S}"
     record = {
         "schema": 1,
@@ -46,6 +58,7 @@ def train_architecture(
         "epochs": epochs,
         "seed": seed,
         "data": data,
+        "settings": (settings or TaskSettings()).to_json(),
     }
     run = _run_folder(folder, record)
     with run.locked():
@@ -55,6 +68,21 @@ def train_architecture(
         report = write_report(run, session, [winner], [Budget()], None, spent)
         run.update(status="done")
     return report
+
+
+def _fitted(
+    network: Architecture, task_name: str | None, data: str | None, settings: TaskSettings
+) -> tuple[Task, Architecture]:
+    """The task to train for, and the network with its input and classes."""
+    task = get_task(task_name or network.task, data, settings)
+    task = task.fitted(settings.input_shape or network.input_shape)
+    fitted = replace(network, task=task.name, input_shape=task.input_shape, classes=len(task.classes))
+    if task_name is None and fitted != network:
+        raise InputError(
+            f"the network takes {network.input_shape} and tells {network.classes} classes apart, the data has "
+            f"{task.input_shape} and {len(task.classes)}; --task {task.name} fits a new network to the data"
+        )
+    return task, fitted
 
 
 def _run_folder(folder: Path, record: dict[str, Any]) -> RunFolder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +45,11 @@ class SearchSpace:
     def task(self) -> str:
         """Task that the space was made for: it fixes the input and the classes."""
         return self.spec.task
+
+    def fitted(self, task: str, input_shape: tuple[int, int, int], classes: int) -> SearchSpace:
+        """The same decisions for another task, input (h, w, c) and number of classes."""
+        spec = self.spec.model_copy(update={"task": task, "input": input_shape, "classes": classes})
+        return replace(self, spec=spec)
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 
 from nas.errors import InputError
 from nas.tasks.base import DataSet, InputQuantization, Progress, Split, Task, TrainingSplit
 from nas.tasks.evaluation import EvaluationSet, load_evaluation_folder
 from nas.tasks.ic import ImageClassification
 from nas.tasks.kws import KeywordSpotting
+from nas.tasks.settings import TaskSettings
 
 __all__ = [
     "DataSet",
@@ -23,13 +25,32 @@ __all__ = [
     "Progress",
     "Split",
     "Task",
+    "TaskSettings",
     "TrainingSplit",
     "get_task",
     "load_evaluation_folder",
     "task_names",
 ]
 
-_TASKS: dict[str, Callable[[], Task]] = {"ic": ImageClassification, "kws": KeywordSpotting}
+Source = str | Path | None
+
+
+def _ic(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("ic")
+    return ImageClassification()
+
+
+def _ic2(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("ic2")
+    return ImageClassification(name="ic2")
+
+
+def _kws(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("kws")
+    return KeywordSpotting()
+
+
+_TASKS: dict[str, Callable[[Source, TaskSettings], Task]] = {"ic": _ic, "ic2": _ic2, "kws": _kws}
 
 
 def task_names() -> tuple[str, ...]:
@@ -37,14 +58,20 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(_TASKS))
 
 
-def get_task(name: str) -> Task:
+def get_task(name: str, source: Source = None, settings: TaskSettings | None = None) -> Task:
     """Look a task up by its name.
 
+    Args:
+        name: as on the command line.
+        source: the data set that it is for (see ``Task.load``); the classes of the user's own data come from there.
+        settings: what the user set of it.
+
     Raises:
-        InputError: no such task; names the known ones and the nearest.
+        InputError: no such task, with the known ones and the nearest; or a setting that it does not have.
+        DataError: the classes cannot be read from the data.
     """
     if name in _TASKS:
-        return _TASKS[name]()
+        return _TASKS[name](source, settings or TaskSettings())
     near = difflib.get_close_matches(name.lower(), _TASKS, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"unknown task {name!r}: known tasks are {', '.join(task_names())}{hint}")

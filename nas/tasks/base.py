@@ -127,6 +127,14 @@ class Task(Protocol):
         """Name of the search space that is taken when the user names none."""
 
     @property
+    def spaces(self) -> tuple[str, ...]:
+        """Tasks whose search spaces serve this one."""
+
+    @property
+    def custom(self) -> bool:
+        """Whether classes and samples are the user's own: then a search space is fitted to them, not they to it."""
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """Shape of one sample: height, width, channels."""
 
@@ -145,6 +153,9 @@ class Task(Protocol):
     @property
     def wire_type(self) -> WireType:
         """Type of a value in those files; the benchmark's firmware subtracts 128 from uint8 to get the int8 input."""
+
+    def fitted(self, input_shape: tuple[int, int, int]) -> Task:
+        """The same task on samples of another shape, where it has such; else as it is."""
 
     def training_samples(self, source: str | Path | None = None) -> int:
         """Count the training samples of a data set (see ``load``) without reading them.

@@ -29,11 +29,17 @@ class KeywordSpotting:
 
     name: str = "kws"
     default_space: str = "kws_micronet"
+    spaces: tuple[str, ...] = ("kws",)
+    custom: bool = False
     input_shape: tuple[int, int, int] = (mfcc.FRAMES, mfcc.COEFFICIENTS, 1)
     classes: tuple[str, ...] = CLASSES
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
     wire_type: WireType = "int8"
+
+    def fitted(self, input_shape: tuple[int, int, int]) -> KeywordSpotting:
+        """The features are the benchmark's; see ``Task.fitted``."""
+        return self
 
     def training_samples(self, source: str | Path | None = None) -> int:
         """Count the training clips on the disk, or those that would be generated; see ``Task.training_samples``."""
