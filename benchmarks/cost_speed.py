@@ -103,7 +103,7 @@ REFERENCE, GREEDY = Planning(kernels=(Kernels.REFERENCE,)), Planning(PlanKind.GR
 def main() -> None:
     """Print one table of rates and one of answer times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spaces", nargs="*", default=["kws_micronet", "ic_resnet", "vww_micronet"])
+    parser.add_argument("--spaces", nargs="*", default=["kws_micronet", "ic_resnet", "vww_micronet_50"])
     options = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(width=120)

@@ -187,10 +187,10 @@ def measure(model: bytes, inputs: list[list[Any]], plans: Sequence[str]) -> Reco
 
 
 def _expansion_table() -> Table:
-    """Random depths and widths of ``vww_micronet``; the expansions nearest to a multiple of each block's input."""
+    """Random depths and widths of ``vww_micronet_50``; the expansions nearest to a multiple of each block's input."""
     title = "100 networks of inverted bottlenecks each: activations against TFLM's greedy plan, on reference kernels"
     table = Table("hidden / input channels", "default", "reference", "bound", title=title)
-    space = load_space("vww_micronet")
+    space = load_space("vww_micronet_50")
     for expansion in (1, 2, 3, 4, 6):
         rows = [_expanded_savings(space, random.Random(seed), expansion) for seed in range(100)]
         table.add_row(str(expansion), *(f"{saving:.1%}" for saving in np.mean(rows, axis=0)))

@@ -105,7 +105,7 @@ def test_more_rows_than_are_costed_at_a_time() -> None:
 
 
 def test_options_of_absent_blocks_are_not_looked_at() -> None:
-    space, rng = SPACES["vww_micronet"], np.random.default_rng(2)
+    space, rng = SPACES["vww_micronet_50"], np.random.default_rng(2)
     rows = some_rows(space, rng, 30)
     again = some_rows(space, rng, 30)
     for row, other in zip(rows, again, strict=True):

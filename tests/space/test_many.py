@@ -89,7 +89,7 @@ def test_options_of_a_row() -> None:
 
 
 def test_only_where_widths_begin_at_one_may_a_network_have_one_channel() -> None:
-    assert not may_have_one_channel(load_space("vww_micronet"))
+    assert not may_have_one_channel(load_space("vww_micronet_50"))
     space = NASTY["one-channel"]
     assert may_have_one_channel(space)
     rows = every_row(space)[:1000]

@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.space import Architecture, Graph, OpKind, SearchSpace, load_space
-from nas.tasks import get_task, task_names
+from nas.tasks import get_task
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "search_spaces").glob("*.toml"))
 SPACES = [load_space(path) for path in FILES]
-BENCHMARKS = {"ic": ((32, 32, 3), 10), "vww": ((50, 50, 1), 2)}  # CIFAR-10; person or none, as MicroNet VWW-2 sees it
 every_space = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 
 
@@ -28,7 +27,7 @@ def some_points(space: SearchSpace) -> Iterator[Architecture]:
 
 
 def test_there_are_spaces() -> None:
-    assert {"kws_micronet", "kws_ds_cnn", "ic_resnet", "vww_micronet"} <= {space.name for space in SPACES}
+    assert {"kws_micronet", "kws_ds_cnn", "ic_resnet", "vww_mobilenet"} <= {space.name for space in SPACES}
 
 
 @every_space
@@ -43,11 +42,8 @@ def test_choices_and_json_read_back(space: SearchSpace) -> None:
 
 @every_space
 def test_input_and_classes_are_those_of_the_task(space: SearchSpace) -> None:
-    if space.task in task_names():
-        task = get_task(space.task)
-        expected = (task.input_shape, len(task.classes))
-    else:
-        expected = BENCHMARKS[space.task]
+    task = get_task(space.task).fitted(space.spec.input)
+    expected = (task.input_shape, len(task.classes))
     for arch in some_points(space):
         assert (arch.graph.shapes[0], *arch.graph.shapes[-1]) == expected
 
