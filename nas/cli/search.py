@@ -20,9 +20,11 @@ INPUT_HELP = "Size of the images that the network sees: 64x64x1 (height, width, 
 
 def search(
     context: typer.Context,
-    task: Annotated[str | None, typer.Option(help="What the network is for: ic or kws.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the network is for: ic, ic2, kws, vww, or image for your own.")
+    ] = None,
     space: Annotated[
-        str | None, typer.Option(help="Search space, by name or file. Default: ic_resnet or kws_micronet, by the task.")
+        str | None, typer.Option(help="Search space, by name or file. Default: that of the task, say kws_micronet.")
     ] = None,
     mcu: Annotated[
         str | None,

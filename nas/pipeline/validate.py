@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
-from nas.export.flatbuffer import input_detail
+from nas.export.flatbuffer import input_detail, output_detail
 from nas.harness.accuracy import Score, score
 from nas.harness.litert import LiteRtModel
 from nas.harness.tflm import TflmModel, measure_arena
@@ -50,10 +51,11 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         raise InputError(
             f"no target {target!r}: this version validates on host (TensorFlow Lite Micro on this machine)"
         )
-    task = get_task(task_name)
     path, data = _find_model(what, data)
     model = path.read_bytes()
+    task = _fitted(get_task(task_name, data), model)
     convert = _input_converter(model, task)
+    _require_classes(path, model, task)
     sets = _evaluation_sets(task, data, reporter)
     litert, tflm = LiteRtModel(model), TflmModel(model)
     results = []
@@ -89,6 +91,30 @@ def _find_model(what: Path, data: str | None) -> tuple[Path, str | None]:
     if not what.is_file():
         raise InputError(f"no model {what}: give a run folder or a .tflite file")
     return what, data
+
+
+def _fitted(task: Task, model: bytes) -> Task:
+    """The task on samples of the shape that the model takes, where that could be one of images."""
+    match input_detail(model).shape:
+        case (1, height, width, (1 | 3) as channels):
+            return task.fitted((height, width, channels))
+    return task
+
+
+def _require_classes(path: Path, model: bytes, task: Task) -> None:
+    """Hold the classes of the data against those that the model tells apart.
+
+    Raises:
+        InputError: another number of them, or, of the user's own, other names than in training.
+    """
+    outputs = int(np.prod(output_detail(model).shape))
+    if task.metric == "accuracy" and outputs != len(task.classes):
+        raise InputError(f"{path} tells {outputs} classes apart, the task {task.name} has {len(task.classes)} here")
+    record = path.parent / "validation.json"
+    if task.custom and record.is_file():
+        trained = json.loads(record.read_text())["data"]["classes"]
+        if trained != list(task.classes):
+            raise InputError(f"{path} was trained for {', '.join(trained)}; the data has {', '.join(task.classes)}")
 
 
 def _evaluation_sets(task: Task, data: str | None, reporter: Reporter) -> list[LabelledInputs]:

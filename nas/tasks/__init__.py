@@ -16,7 +16,9 @@ from nas.tasks.base import DataSet, InputQuantization, Progress, Split, Task, Tr
 from nas.tasks.evaluation import EvaluationSet, load_evaluation_folder
 from nas.tasks.ic import ImageClassification
 from nas.tasks.kws import KeywordSpotting
+from nas.tasks.own_images import OwnImages
 from nas.tasks.settings import TaskSettings
+from nas.tasks.vww import VisualWakeWords
 
 __all__ = [
     "DataSet",
@@ -50,7 +52,23 @@ def _kws(source: Source, settings: TaskSettings) -> Task:
     return KeywordSpotting()
 
 
-_TASKS: dict[str, Callable[[Source, TaskSettings], Task]] = {"ic": _ic, "ic2": _ic2, "kws": _kws}
+def _vww(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("vww", "input")
+    return VisualWakeWords()
+
+
+def _image(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("image", "input")
+    return OwnImages.of(source)
+
+
+_TASKS: dict[str, Callable[[Source, TaskSettings], Task]] = {
+    "ic": _ic,
+    "ic2": _ic2,
+    "image": _image,
+    "kws": _kws,
+    "vww": _vww,
+}
 
 
 def task_names() -> tuple[str, ...]:

@@ -31,14 +31,19 @@ class InputQuantization:
     scale: float
     zero_point: int
 
-    def quantize(self, real: Features) -> Int8Array:
-        """Turn real inputs into int8 exactly as the benchmark made its evaluation files.
+    def quantize(self, features: Features) -> Int8Array:
+        """Turn features into int8 exactly as the benchmark made its evaluation files.
+
+        Features of uint8 are on the wire already, 128 above int8, whatever their scale: a pixel of 255 is 127.
 
         The benchmark casts ``x / scale + zero_point``, which drops the fraction *toward zero* and does not
         round (mlcommons/tiny, keyword_spotting). Values beyond int8 saturate here, as in TFLite, where that
         cast would wrap round.
         """
-        scaled = np.asarray(real, np.float32) / np.float32(self.scale) + np.float32(self.zero_point)
+        if features.dtype == np.uint8:
+            on_wire: Int8Array = (np.asarray(features, np.uint8) ^ np.uint8(128)).view(np.int8)
+            return on_wire
+        scaled = np.asarray(features, np.float32) / np.float32(self.scale) + np.float32(self.zero_point)
         quantized: Int8Array = np.trunc(scaled).clip(-128, 127).astype(np.int8)
         return quantized
 
@@ -49,7 +54,10 @@ class InputQuantization:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Clean samples to measure on: features (n, h, w, c) in real units, often memory-mapped; labels (n,)."""
+    """Clean samples to measure on: features (n, h, w, c), often memory-mapped, and labels (n,).
+
+    Features are real numbers, or uint8 as they go over the wire: see ``InputQuantization.quantize``.
+    """
 
     features: Features
     labels: Labels
@@ -94,12 +102,13 @@ class DataSet:
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
 
-    def summary(self) -> dict[str, str | bool | int]:
-        """Give the facts that belong in ``run.json``: name, kind, fingerprint and the samples per split."""
+    def summary(self) -> dict[str, Any]:
+        """Give the facts that belong in the records of a run: name, kind, fingerprint, classes, samples per split."""
         return {
             "name": self.name,
             "synthetic": self.synthetic,
             "fingerprint": self.fingerprint,
+            "classes": list(self.classes),
             "train": len(self.train),
             "validation": len(self.validation),
             "test": len(self.test),

@@ -15,7 +15,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,26 @@ def cached_features(root: Path, content: object, read: Callable[[], AudioSet], p
     Raises:
         DataError: the cache folder cannot be written, or the audio is damaged.
     """
-    entry = root / cache_key(content)
+    return cached_entry(root / cache_key(content), lambda folder: _Writer(folder, progress).write(read()))
+
+
+def cached_entry(entry: Path, write: Callable[[Path], None]) -> DataSet:
+    """Open an entry; where it is not there, ``write`` fills its folder first.
+
+    Raises:
+        DataError: the cache folder cannot be written; or what ``write`` raises.
+    """
     if not (entry / META).is_file():
-        _write_entry(entry, read, progress)
+        _write_entry(entry, write)
     return _open(entry)
+
+
+def write_meta(
+    folder: Path, name: str, synthetic: bool, classes: Sequence[str], notes: Sequence[str], fingerprint: str
+) -> None:
+    """Write what makes a folder of arrays an entry; the last thing to be written."""
+    meta = {"name": name, "synthetic": synthetic, "classes": classes, "notes": notes, "fingerprint": fingerprint}
+    (folder / META).write_text(json.dumps(meta, indent=2))
 
 
 def cache_key(content: object) -> str:
@@ -62,13 +78,13 @@ def cache_key(content: object) -> str:
     return hashlib.sha256(json.dumps([settings, content]).encode()).hexdigest()[:20]
 
 
-def _write_entry(entry: Path, read: Callable[[], AudioSet], progress: Progress | None) -> None:
+def _write_entry(entry: Path, write: Callable[[Path], None]) -> None:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(entry)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", dir=entry.parent))
         try:
-            _Writer(unfinished, progress).write(read())
+            write(unfinished)
             _put_in_place(unfinished, entry)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -144,14 +160,8 @@ class _Writer:
 
     def _meta(self, audio: AudioSet) -> None:
         cut = f"{self.too_long} clips last longer than a second; only their first second is used"
-        meta = {
-            "name": audio.name,
-            "synthetic": audio.synthetic,
-            "classes": audio.classes,
-            "notes": (*audio.notes, cut) if self.too_long else audio.notes,
-            "fingerprint": self.digest.hexdigest()[:16],
-        }
-        (self.folder / META).write_text(json.dumps(meta, indent=2))
+        notes = (*audio.notes, cut) if self.too_long else audio.notes
+        write_meta(self.folder, audio.name, audio.synthetic, audio.classes, notes, self.digest.hexdigest()[:16])
 
 
 def _open(entry: Path) -> DataSet:

@@ -54,9 +54,10 @@ class TrainingData:
 
 def training_data(data: DataSet, quantization: InputQuantization, device: torch.device) -> TrainingData:
     """Quantise the features of a data set once and put them on ``device``."""
-    train = torch.stack([_quantized(variant, quantization) for variant in data.train.features])
+    variants, *shape = data.train.features.shape
+    train = _quantized(data.train.features.reshape(-1, *shape[1:]), quantization)
     return TrainingData(
-        train.to(device),
+        train.view(variants, shape[0], *train.shape[1:]).to(device),
         torch.from_numpy(np.array(data.train.labels)).to(device),
         labelled_tensors(data.validation, quantization, device),
         quantization,
