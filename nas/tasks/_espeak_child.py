@@ -1,10 +1,15 @@
-"""Speaks a list of words with espeak-ng, in a process of its own that ``builtin_speech`` starts.
+"""Speaks a list of words with espeak-ng, in a process of its own that ``espeak`` starts.
 
 A fresh process, because espeak-ng (GPL-3.0) keeps state between utterances that nothing resets: only a new
 process with a fixed seed says the same words in the same way again. Needs the standard library alone.
 
     stdin   JSON: library, data (paths), seed, utterances [[text, voice, rate, pitch, pitch range], ...]
     stdout  uint32 samples per utterance, then all samples as int16, 22,050 Hz
+
+or, to learn how texts are pronounced without hearing them:
+
+    stdin   JSON: library, data, seed, texts [text, ...], voices [voice, ...]
+    stdout  JSON: for each text its phonemes in each voice
 """
 
 from __future__ import annotations
@@ -28,6 +33,10 @@ Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 def main() -> None:
     request = json.load(sys.stdin)
     library = open_library(request["library"], request["data"], request["seed"])
+    if "texts" in request:
+        voices = request["voices"]
+        json.dump([[pronounce(library, text, voice) for voice in voices] for text in request["texts"]], sys.stdout)
+        return
     samples, lengths = array.array("h"), array.array("I")
 
     def collect(wave: Any, count: int, _events: Any) -> int:
@@ -54,10 +63,24 @@ def open_library(path: str, data: str, seed: int) -> ctypes.CDLL:
     return library
 
 
-def speak(library: ctypes.CDLL, text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> None:
-    """Say one word; the samples go to the callback."""
+def set_voice(library: ctypes.CDLL, voice: str) -> None:
     if library.espeak_SetVoiceByName(voice.encode()):
         sys.exit(f"espeak-ng has no voice {voice!r}")
+
+
+def pronounce(library: ctypes.CDLL, text: str, voice: str) -> str:
+    """Give the phonemes of a text in espeak-ng's own letters."""
+    set_voice(library, voice)
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    left, clauses = ctypes.c_char_p(text.encode()), []
+    while left.value is not None:  # one call reads one clause
+        clauses.append(library.espeak_TextToPhonemes(ctypes.byref(left), CHARACTERS_UTF8, 0).decode())
+    return " ".join(clauses)
+
+
+def speak(library: ctypes.CDLL, text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> None:
+    """Say one word; the samples go to the callback."""
+    set_voice(library, voice)
     for parameter, value in ((RATE, rate), (PITCH, pitch), (RANGE, pitch_range)):
         library.espeak_SetParameter(parameter, value, 0)
     encoded = text.encode()

@@ -3,8 +3,8 @@
 A cache entry is one folder, named by a hash of everything that decides its content, and written under another
 name first: it is either whole or not there.
 
-    <root>/<key>/train.npy       (variants, n, 49, 10, 1) float16, variant 0 clean
-                 validation.npy  (n, 49, 10, 1) float32        test.npy  likewise
+    <root>/<key>/train.npy       (variants, n, frames, coefficients, 1) float16, variant 0 clean
+                 validation.npy  (n, frames, coefficients, 1) float32        test.npy  likewise
                  *_labels.npy    (n,) int64                    meta.json name, classes, notes, fingerprint
 """
 
@@ -24,15 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import DataError
-from nas.tasks import mfcc
 from nas.tasks.base import DataSet, FloatArray, Labels, Progress, Split, TrainingSplit
+from nas.tasks.mfcc import BENCHMARK, FeatureSettings, mfcc, normalize
 from nas.tasks.waveform import (
     MAX_NOISE_VOLUME,
     MAX_SHIFT_SAMPLES,
     NOISE_PROBABILITY,
     AudioSet,
     Clips,
-    one_second,
+    fixed_length,
     vary,
 )
 
@@ -44,13 +44,21 @@ STALE_SECONDS = 24 * 3600.0  # age at which an unfinished entry counts as left b
 META = "meta.json"
 
 
-def cached_features(root: Path, content: object, read: Callable[[], AudioSet], progress: Progress | None) -> DataSet:
+def cached_features(
+    root: Path,
+    content: object,
+    read: Callable[[], AudioSet],
+    progress: Progress | None,
+    settings: FeatureSettings = BENCHMARK,
+) -> DataSet:
     """Open the data set whose audio ``content`` (json-able) identifies; on a miss, compute it from the audio.
+
+    ``content`` also holds the ``settings`` of features that are not the benchmark's.
 
     Raises:
         DataError: the cache folder cannot be written, or the audio is damaged.
     """
-    return cached_entry(root / cache_key(content), lambda folder: _Writer(folder, progress).write(read()))
+    return cached_entry(root / cache_key(content), lambda folder: _Writer(folder, progress, settings).write(read()))
 
 
 def cached_entry(entry: Path, write: Callable[[Path], None]) -> DataSet:
@@ -114,6 +122,7 @@ class _Writer:
 
     folder: Path
     progress: Progress | None
+    settings: FeatureSettings
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     too_long: int = 0  # clips cut to a second
 
@@ -126,7 +135,7 @@ class _Writer:
     def _split(self, name: str, clips: Clips) -> None:
         features = self._create(name, (len(clips.labels),), np.float32)
         for start in self._chunks(name, clips):
-            features[start : start + CHUNK_CLIPS] = mfcc.mfcc(self._read(name, clips, start))
+            features[start : start + CHUNK_CLIPS] = mfcc(self._read(name, clips, start), self.settings)
 
     def _training(self, audio: AudioSet) -> None:
         rng = np.random.default_rng(SEED)
@@ -135,10 +144,10 @@ class _Writer:
             clean = self._read("train", audio.train, start)
             for variant in range(VARIANTS):
                 clips = vary(clean, audio.noise, rng) if variant else clean
-                features[variant, start : start + CHUNK_CLIPS] = mfcc.mfcc(clips)
+                features[variant, start : start + CHUNK_CLIPS] = mfcc(clips, self.settings)
 
     def _create(self, name: str, counts: tuple[int, ...], dtype: type[np.floating[Any]]) -> FloatArray:
-        shape = (*counts, mfcc.FRAMES, mfcc.COEFFICIENTS, 1)
+        shape = (*counts, *self.settings.shape)
         path = self.folder / f"{name}.npy"
         array: FloatArray = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
         return array
@@ -151,12 +160,12 @@ class _Writer:
 
     def _read(self, name: str, clips: Clips, start: int) -> npt.NDArray[np.float32]:
         read = clips.read(start, start + CHUNK_CLIPS)
-        self.too_long += sum(len(clip) > mfcc.CLIP_SAMPLES for clip in read)
-        samples = one_second(read)
+        self.too_long += sum(len(clip) > self.settings.clip_samples for clip in read)
+        samples = fixed_length(read, self.settings.clip_samples)
         self.digest.update(samples.tobytes())
         if self.progress:
             self.progress(f"{name} features", min(start + CHUNK_CLIPS, len(clips.labels)), len(clips.labels))
-        return mfcc.normalize(samples)
+        return normalize(samples)
 
     def _meta(self, audio: AudioSet) -> None:
         cut = f"{self.too_long} clips last longer than a second; only their first second is used"

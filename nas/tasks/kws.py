@@ -31,7 +31,7 @@ class KeywordSpotting:
     default_space: str = "kws_micronet"
     spaces: tuple[str, ...] = ("kws",)
     custom: bool = False
-    input_shape: tuple[int, int, int] = (mfcc.FRAMES, mfcc.COEFFICIENTS, 1)
+    input_shape: tuple[int, int, int] = mfcc.BENCHMARK.shape
     classes: tuple[str, ...] = CLASSES
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT

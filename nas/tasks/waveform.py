@@ -68,42 +68,44 @@ def read_wav(path: Path) -> Samples:
     return samples
 
 
-def one_second(clips: Sequence[Samples]) -> Samples:
-    """Stack clips as (n, 16000): a shorter one gets zeros at its end, a longer one keeps its first second.
+def fixed_length(clips: Sequence[Samples], length: int = CLIP_SAMPLES) -> Samples:
+    """Stack clips as (n, length): a shorter one gets zeros at its end, a longer one keeps its beginning.
 
     Zeros as in the benchmark; the first second as TensorFlow's ``decode_wav(desired_samples=16000)`` does.
     """
-    stacked = np.zeros((len(clips), CLIP_SAMPLES), np.int16)
+    stacked = np.zeros((len(clips), length), np.int16)
     for row, clip in zip(stacked, clips, strict=True):
-        kept = clip[:CLIP_SAMPLES]
+        kept = clip[:length]
         row[: len(kept)] = kept
     return stacked
 
 
 def vary(audio: Audio, noise: Sequence[Audio], rng: np.random.Generator) -> Audio:
-    """Shift each clip (n, 16000) by up to 100 ms and mix noise into most; the noise is not rescaled.
+    """Shift each clip (n, samples) by up to 100 ms and mix noise into most; the noise is not rescaled.
 
     The sum is not clipped to full scale, because the benchmark's evaluation clips are not either.
     """
     padded = np.pad(audio, ((0, 0), (MAX_SHIFT_SAMPLES, MAX_SHIFT_SAMPLES)))
     start = rng.integers(0, 2 * MAX_SHIFT_SAMPLES, size=len(audio), endpoint=True)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, CLIP_SAMPLES, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, audio.shape[1], axis=1)
     shifted: Audio = windows[np.arange(len(audio)), start]
     if not noise:
         return shifted
     volume = rng.uniform(0, MAX_NOISE_VOLUME, len(audio)) * (rng.random(len(audio)) < NOISE_PROBABILITY)
-    shifted += volume.astype(np.float32)[:, None] * random_windows(noise, len(audio), rng)
+    shifted += volume.astype(np.float32)[:, None] * random_windows(noise, len(audio), rng, audio.shape[1])
     return shifted
 
 
-def random_windows(recordings: Sequence[Audio], count: int, rng: np.random.Generator) -> Audio:
-    """Cut (count, 16000) windows out of recordings of at least a second, every start equally likely."""
-    starts = [len(recording) - CLIP_SAMPLES + 1 for recording in recordings]
+def random_windows(
+    recordings: Sequence[Audio], count: int, rng: np.random.Generator, length: int = CLIP_SAMPLES
+) -> Audio:
+    """Cut (count, length) windows out of recordings that are no shorter, every start equally likely."""
+    starts = [len(recording) - length + 1 for recording in recordings]
     position = rng.integers(0, sum(starts), size=count)
     ends = np.cumsum(starts)
     which = np.searchsorted(ends, position, side="right")
-    cut = np.empty((count, CLIP_SAMPLES), np.float32)
+    cut = np.empty((count, length), np.float32)
     for row, index, end in zip(cut, which, ends[which] - position, strict=True):
         begin = starts[index] - end
-        row[:] = recordings[index][begin : begin + CLIP_SAMPLES]
+        row[:] = recordings[index][begin : begin + length]
     return cut

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nas.errors import DataError
-from nas.tasks import builtin_speech, get_task
+from nas.tasks import builtin_speech, espeak, get_task
 from nas.tasks.base import DataSet
-from nas.tasks.builtin_speech import BUILTIN_NOTICE, SEED, generate, share_voices, voice_names
+from nas.tasks.builtin_speech import BUILTIN_NOTICE, SEED, generate
+from nas.tasks.espeak import share_voices, voice_names
 
 pytest.importorskip("espeakng_loader")
 
@@ -84,6 +85,6 @@ def test_missing_package_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch
 
 
 def test_failure_of_espeak_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin_speech, "ACCENTS", ("klingon-never",))
+    monkeypatch.setattr(espeak, "ACCENTS", ("klingon-never",))
     with pytest.raises(DataError, match="espeak-ng failed: espeak-ng has no voice"):
         generate()

@@ -11,7 +11,7 @@ from nas.errors import DataError
 from nas.tasks import feature_cache, get_task
 from nas.tasks.base import DataSet
 from nas.tasks.mfcc import mfcc, normalize
-from nas.tasks.waveform import one_second, read_wav
+from nas.tasks.waveform import fixed_length, read_wav
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def load(folder: Path, tmp_path: Path) -> Callable[[], tuple[DataSet, list[str]]
 
 def test_entry_holds_the_features_of_the_clips(load: Callable[..., tuple[DataSet, list[str]]], folder: Path) -> None:
     data, _ = load()
-    clip = one_second([read_wav(folder / "bed" / "3_nohash_0.wav")])  # first by name
+    clip = fixed_length([read_wav(folder / "bed" / "3_nohash_0.wav")])  # first by name
     np.testing.assert_allclose(data.validation.features[0], mfcc(normalize(clip))[0], atol=1e-4)
     assert data.validation.features.dtype == np.float32
     assert data.train.features.shape == (8, len(data.train), 49, 10, 1)

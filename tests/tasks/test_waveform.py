@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.errors import DataError
-from nas.tasks.waveform import one_second, random_windows, read_wav, vary
+from nas.tasks.waveform import fixed_length, random_windows, read_wav, vary
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_corrupt_file(tmp_path: Path) -> None:
 
 def test_clips_are_fitted_to_a_second() -> None:
     short, long = np.array([1, 2], np.int16), np.arange(20_000, dtype=np.int16)
-    fitted = one_second([short, long])
+    fitted = fixed_length([short, long])
     assert fitted.shape == (2, 16_000)
     assert fitted[0].tolist()[:3] == [1, 2, 0]
     np.testing.assert_array_equal(fitted[1], long[:16_000])
