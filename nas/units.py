@@ -38,9 +38,9 @@ def parse_seconds(text: str | float) -> float:
     return _positive(text, {"": 1.0, **SECOND_UNITS}, "duration", "45m")
 
 
-def parse_milliseconds(text: str | float) -> float:
-    """Read a latency: ``parse_milliseconds("200ms") == 200.0``; a bare number is milliseconds."""
-    return _positive(text, {"": 1.0, **MILLISECOND_UNITS}, "latency", "200ms")
+def parse_milliseconds(text: str | float, what: str = "latency", example: str = "200ms") -> float:
+    """Read a short time: ``parse_milliseconds("200ms") == 200.0``; a bare number is milliseconds."""
+    return _positive(text, {"": 1.0, **MILLISECOND_UNITS}, what, example)
 
 
 def format_bytes(count: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+from nas.cli.task_options import Clip, Coefficients, Hop, Keywords, Mels, Window, split_keywords
 from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS, TRAIN_EPOCHS
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 
@@ -21,7 +22,8 @@ INPUT_HELP = "Size of the images that the network sees: 64x64x1 (height, width, 
 def search(
     context: typer.Context,
     task: Annotated[
-        str | None, typer.Option(help="What the network is for: ic, ic2, kws, vww, or image for your own.")
+        str | None,
+        typer.Option(help="What the network is for: ic, ic2, kws, vww; image or audio for data of your own."),
     ] = None,
     space: Annotated[
         str | None, typer.Option(help="Search space, by name or file. Default: that of the task, say kws_micronet.")
@@ -75,9 +77,18 @@ def search(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder in the official layout, or builtin. Default: $NAS_DATA/TASK, then builtin."),
+        typer.Option(
+            help="Folder in the official layout, or of a folder for each class, or builtin. "
+            "Default: $NAS_DATA/TASK, then builtin."
+        ),
     ] = None,
     input_: Annotated[str | None, typer.Option("--input", help=INPUT_HELP)] = None,
+    keywords: Keywords = None,
+    clip: Clip = None,
+    window: Window = None,
+    hop: Hop = None,
+    mels: Mels = None,
+    coefficients: Coefficients = None,
     seed: Annotated[int, typer.Option(help="Same seed, same trials: same result on the same machine.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or one GPU as cuda:1.")] = "auto",
     devices: Annotated[int, typer.Option(help="GPUs that share each training; with --device cpu, processes.")] = 1,
@@ -92,6 +103,10 @@ def search(
     """Find, train, export and prove an INT8 network within a budget.
 
     Example: nas search --task kws --flash 256KB --sram 128KB --data speech_commands/
+
+    Your own keywords: nas search --task kws --keywords "lamp on, lamp off"
+
+    Your own sounds: nas search --task audio --data sounds/
 
     Three networks from one search: nas search --task kws --flash 256KB --pareto 3
 
@@ -130,7 +145,7 @@ def search(
         tuple(start or ()),
         precision,
         devices,
-        TaskSettings(input_),
+        TaskSettings(input_, split_keywords(keywords), clip, window, hop, mels, coefficients),
     )
     if dry_run:
         _show_plan(options, as_json)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.search import INPUT_HELP
+from nas.cli.task_options import Clip, Coefficients, Hop, Keywords, Mels, Window, split_keywords
 
 
 def train(
@@ -21,6 +22,12 @@ def train(
         str | None, typer.Option(help="Train it for this task, with its input and classes. Default: the network's own.")
     ] = None,
     input_: Annotated[str | None, typer.Option("--input", help=INPUT_HELP)] = None,
+    keywords: Keywords = None,
+    clip: Clip = None,
+    window: Window = None,
+    hop: Hop = None,
+    mels: Mels = None,
+    coefficients: Coefficients = None,
     seed: Annotated[int, typer.Option(help="Same seed: same network on the same machine.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-train-TIME.")] = None,
@@ -45,7 +52,7 @@ def train(
             out=out,
             reporter=reporter,
             task_name=task,
-            settings=TaskSettings(input_),
+            settings=TaskSettings(input_, split_keywords(keywords), clip, window, hop, mels, coefficients),
         )
     if as_json:
         typer.echo(json.dumps(report))

@@ -11,7 +11,7 @@ import typer
 
 def validate(
     model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
-    task: Annotated[str, typer.Option(help="What the network is for: ic, ic2, kws, vww or image.")],
+    task: Annotated[str, typer.Option(help="What the network is for: ic, ic2, kws, vww, image or audio.")],
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
     target: Annotated[str, typer.Option(help="Where it runs: host.")] = "host",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

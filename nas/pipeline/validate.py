@@ -16,7 +16,7 @@ from nas.harness.accuracy import Score, score
 from nas.harness.litert import LiteRtModel
 from nas.harness.tflm import TflmModel, measure_arena
 from nas.pipeline.reporter import Reporter
-from nas.tasks import Task, get_task, load_evaluation_folder
+from nas.tasks import Task, TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.base import InputQuantization
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
@@ -51,9 +51,10 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         raise InputError(
             f"no target {target!r}: this version validates on host (TensorFlow Lite Micro on this machine)"
         )
-    path, data = _find_model(what, data)
-    model = path.read_bytes()
-    task = _fitted(get_task(task_name, data), model)
+    path, run = _find_model(what)
+    model, asked = path.read_bytes(), _asked(run)
+    data = data or asked.get("data")
+    task = _fitted(get_task(task_name, data, TaskSettings.from_json(asked.get("settings", {}))), model)
     convert = _input_converter(model, task)
     _require_classes(path, model, task)
     sets = _evaluation_sets(task, data, reporter)
@@ -80,17 +81,22 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     }
 
 
-def _find_model(what: Path, data: str | None) -> tuple[Path, str | None]:
+def _find_model(what: Path) -> tuple[Path, RunFolder | None]:
     if what.is_dir():
         run = RunFolder.open(what)
         path = run.winner / "model.tflite"
         if not path.is_file():
             raise RunFolderError(f"the run in {what} has no model yet: there is no {path}")
-        record = run.record()
-        return path, data or record.get("request", record).get("data")
+        return path, run
     if not what.is_file():
         raise InputError(f"no model {what}: give a run folder or a .tflite file")
-    return what, data
+    return what, None
+
+
+def _asked(run: RunFolder | None) -> dict[str, Any]:
+    """What a run was asked for; nothing where there is none."""
+    record = run.record() if run else {}
+    return dict(record.get("request", record))
 
 
 def _fitted(task: Task, model: bytes) -> Task:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nas.errors import InputError
+from nas.tasks import audio_features
+from nas.tasks.audio import make_keywords, make_sounds
 from nas.tasks.base import DataSet, InputQuantization, Progress, Split, Task, TrainingSplit
 from nas.tasks.evaluation import EvaluationSet, load_evaluation_folder
 from nas.tasks.ic import ImageClassification
@@ -47,7 +49,15 @@ def _ic2(source: Source, settings: TaskSettings) -> Task:
     return ImageClassification(name="ic2")
 
 
+def _audio(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("audio", *audio_features.NAMES)
+    return make_sounds(source, settings)
+
+
 def _kws(source: Source, settings: TaskSettings) -> Task:
+    if settings.keywords:
+        settings.require_only("kws", "keywords", *audio_features.NAMES)
+        return make_keywords(settings)
     settings.require_only("kws")
     return KeywordSpotting()
 
@@ -63,6 +73,7 @@ def _image(source: Source, settings: TaskSettings) -> Task:
 
 
 _TASKS: dict[str, Callable[[Source, TaskSettings], Task]] = {
+    "audio": _audio,
     "ic": _ic,
     "ic2": _ic2,
     "image": _image,

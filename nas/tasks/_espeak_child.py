@@ -9,7 +9,7 @@ process with a fixed seed says the same words in the same way again. Needs the s
 or, to learn how texts are pronounced without hearing them:
 
     stdin   JSON: library, data, seed, texts [text, ...], voices [voice, ...]
-    stdout  JSON: for each text its phonemes in each voice
+    stdout  JSON: for each voice the phonemes of each text
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     library = open_library(request["library"], request["data"], request["seed"])
     if "texts" in request:
-        voices = request["voices"]
-        json.dump([[pronounce(library, text, voice) for voice in voices] for text in request["texts"]], sys.stdout)
+        json.dump([pronounce(library, request["texts"], voice) for voice in request["voices"]], sys.stdout)
         return
     samples, lengths = array.array("h"), array.array("I")
 
@@ -68,14 +67,17 @@ def set_voice(library: ctypes.CDLL, voice: str) -> None:
         sys.exit(f"espeak-ng has no voice {voice!r}")
 
 
-def pronounce(library: ctypes.CDLL, text: str, voice: str) -> str:
-    """Give the phonemes of a text in espeak-ng's own letters."""
+def pronounce(library: ctypes.CDLL, texts: list[str], voice: str) -> list[str]:
+    """Give the phonemes of each text in espeak-ng's own letters."""
     set_voice(library, voice)
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    left, clauses = ctypes.c_char_p(text.encode()), []
-    while left.value is not None:  # one call reads one clause
-        clauses.append(library.espeak_TextToPhonemes(ctypes.byref(left), CHARACTERS_UTF8, 0).decode())
-    return " ".join(clauses)
+    said = []
+    for text in texts:
+        left, clauses = ctypes.c_char_p(text.encode()), []
+        while left.value is not None:  # one call reads one clause
+            clauses.append(library.espeak_TextToPhonemes(ctypes.byref(left), CHARACTERS_UTF8, 0).decode())
+        said.append(" ".join(clauses))
+    return said
 
 
 def speak(library: ctypes.CDLL, text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> None:

@@ -87,12 +87,12 @@ def pronounce(texts: Sequence[str]) -> dict[str, frozenset[str]]:
     Raises:
         DataError: espeak-ng is missing or does not work.
     """
-    answers = json.loads(_ask(0, texts=list(texts), voices=ACCENTS))
     bare = str.maketrans("", "", "',|: _%=-")
-    return {
-        text: frozenset(f"{accent} {said.translate(bare)}" for accent, said in zip(ACCENTS, answer, strict=True))
-        for text, answer in zip(texts, answers, strict=True)
-    }
+    heard: dict[str, set[str]] = {text: set() for text in texts}
+    for accent, answers in zip(ACCENTS, json.loads(_ask(0, texts=list(texts), voices=ACCENTS)), strict=True):
+        for text, said in zip(texts, answers, strict=True):
+            heard[text].add(f"{accent} {said.translate(bare)}")
+    return {text: frozenset(said) for text, said in heard.items()}
 
 
 def _ask(seed: int, **request: Any) -> bytes:

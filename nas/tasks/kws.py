@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 REFERENCE_INPUT = InputQuantization(scale=0.5847029089927673, zero_point=83)
 
 # SpecAugment (arXiv:1904.08779) with one mask of each kind, scaled down to 49 frames of 10 coefficients.
-MAX_MASKED_FRAMES = 8
-MAX_MASKED_COEFFICIENTS = 2
+MASKED = (8 / 49, 2 / 10)  # most of the frames, and of the coefficients
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +64,23 @@ class KeywordSpotting:
         return cached_features(root, inventory.content, lambda: read_audio(inventory), progress)
 
     def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Hide a run of frames and a run of coefficients of each sample (n, c, frames, coefficients).
+        """Hide a run of frames and a run of coefficients of each sample; see ``hide_runs``."""
+        return hide_runs(batch, generator)
 
-        A hidden value becomes the mean of its coefficient over the sample, which is neutral whatever scale or
-        offset the features have.
-        """
-        import torch
 
-        frames = _random_runs(len(batch), batch.shape[2], MAX_MASKED_FRAMES, generator)
-        coefficients = _random_runs(len(batch), batch.shape[3], MAX_MASKED_COEFFICIENTS, generator)
-        hidden = frames[:, None, :, None] | coefficients[:, None, None, :]
-        return torch.where(hidden.to(batch.device), batch.mean(dim=2, keepdim=True), batch)
+def hide_runs(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Hide a run of frames and a run of coefficients of each sample (n, c, frames, coefficients).
+
+    A hidden value becomes the mean of its coefficient over the sample, which is neutral whatever scale or offset the
+    features have.
+    """
+    import torch
+
+    longest = [round(share * length) for share, length in zip(MASKED, batch.shape[2:], strict=True)]
+    frames = _random_runs(len(batch), batch.shape[2], longest[0], generator)
+    coefficients = _random_runs(len(batch), batch.shape[3], longest[1], generator)
+    hidden = frames[:, None, :, None] | coefficients[:, None, None, :]
+    return torch.where(hidden.to(batch.device), batch.mean(dim=2, keepdim=True), batch)
 
 
 def _random_runs(count: int, length: int, longest: int, generator: torch.Generator) -> torch.Tensor:

@@ -18,6 +18,18 @@ class TaskSettings:
 
     input: str | None = None
     """Shape of one sample instead of the search space's: ``"64x64x1"`` is height, width, channels."""
+    keywords: tuple[str, ...] = ()
+    """Words or phrases to be spotted instead of the benchmark's ten."""
+    clip: str | None = None
+    """Length of an audio clip, ``"1s"``."""
+    window: str | None = None
+    """Length of a frame of which one spectrum is taken, ``"30ms"``."""
+    hop: str | None = None
+    """From the start of a frame to that of the next, ``"20ms"``."""
+    mels: int | None = None
+    """Mel bins of a spectrum."""
+    coefficients: int | None = None
+    """MFCC coefficients of a frame; 0 for the mel bins themselves, in logarithms."""
 
     def require_only(self, task: str, *names: str) -> None:
         """Refuse what a task does not have.

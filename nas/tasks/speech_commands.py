@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ import numpy as np
 
 from nas.errors import DataError
 from nas.tasks.mfcc import CLIP_SAMPLES
-from nas.tasks.waveform import Audio, AudioSet, Clips, Samples, read_wav
+from nas.tasks.waveform import AudioSet, Clips, Samples, full_scale, lazy_clips, read_wav
 
 KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 CLASSES = (*KEYWORDS, "silence", "unknown")  # label order of the benchmark
@@ -34,11 +33,9 @@ SILENCE, UNKNOWN = CLASSES.index("silence"), CLASSES.index("unknown")
 NOISE_FOLDER, SILENCE_FOLDER, UNKNOWN_FOLDER = "_background_noise_", "_silence_", "_unknown_"
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
-WINDOW_STEP = CLIP_SAMPLES // 2
 VALIDATION_RECORDING = "running_tap.wav"
 HELD_OUT = 0.2  # share of each recording that goes to a split which has no silence otherwise
 UNKNOWN_LIMIT = 2.0  # times a keyword's mean count; more unknown clips than that are thinned when measuring
-READERS = 4  # threads; decoding leaves the interpreter lock
 
 LAYOUT = f"expected folders named after words ({', '.join(KEYWORDS)}, ...) and {' and '.join(LISTS.values())}"
 
@@ -88,7 +85,7 @@ def read_audio(inventory: Inventory) -> AudioSet:
     train, validation, test = (
         _clips(inventory.root, names[split], silence.get(split, [])) for split in ("train", "validation", "test")
     )
-    noise = tuple(_full_scale(stretch) for stretch in stretches["train"] if len(stretch) >= CLIP_SAMPLES)
+    noise = tuple(full_scale(stretch) for stretch in stretches["train"] if len(stretch) >= CLIP_SAMPLES)
     return AudioSet("speech_commands", False, CLASSES, train, validation, test, noise, tuple(notes))
 
 
@@ -119,12 +116,12 @@ def share_recordings(recordings: Mapping[str, Samples], needy: Sequence[str]) ->
     return shares
 
 
-def cut_windows(stretches: Iterable[Samples]) -> list[Samples]:
-    """Cut one-second windows, half a second apart, leaving out (as its source does) one at the very end."""
+def cut_windows(stretches: Iterable[Samples], length: int = CLIP_SAMPLES) -> list[Samples]:
+    """Cut windows, each half overlapping the next, leaving out (as its source does) one at the very end."""
     return [
-        stretch[start : start + CLIP_SAMPLES]
+        stretch[start : start + length]
         for stretch in stretches
-        for start in range(0, len(stretch) - CLIP_SAMPLES, WINDOW_STEP)
+        for start in range(0, len(stretch) - length, length // 2)
     ]
 
 
@@ -156,17 +153,7 @@ def _thin_all(clips: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str
 def _clips(root: Path, names: Sequence[str], windows: Sequence[Samples]) -> Clips:
     sources: list[Path | Samples] = [*(root / name for name in names), *windows]
     labels = np.array([*_labels(names), *[SILENCE] * len(windows)], np.int64)
-
-    def read(start: int, stop: int) -> list[Samples]:
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(
-                pool.map(
-                    lambda source: read_wav(source) if isinstance(source, Path) else source,
-                    sources[start:stop],
-                )
-            )
-
-    return Clips(labels, read)
+    return lazy_clips(sources, labels, read_wav)
 
 
 def _wav_files(root: Path) -> dict[str, tuple[int, int]]:
@@ -229,10 +216,6 @@ def _hash(files: Mapping[str, tuple[int, int]], splits: Mapping[str, Sequence[st
 
 def _labels(names: Sequence[str]) -> list[int]:
     return [label_of(name) for name in names]
-
-
-def _full_scale(samples: Samples) -> Audio:
-    return samples.astype(np.float32) / np.float32(32768)
 
 
 def _word(name: str) -> str:

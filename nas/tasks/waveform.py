@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ Audio = npt.NDArray[np.float32]
 MAX_SHIFT_SAMPLES = SAMPLE_RATE_HZ // 10  # 100 ms either way
 NOISE_PROBABILITY = 0.8
 MAX_NOISE_VOLUME = 0.1
+
+READERS = 4  # threads; decoding leaves the interpreter lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,45 @@ class AudioSet:
     test: Clips
     noise: tuple[Audio, ...]
     notes: tuple[str, ...]
+
+
+def lazy_clips(sources: Sequence[Path | Samples], labels: Labels, read: Callable[[Path], Samples]) -> Clips:
+    """Clips of files, read when they are asked for, and of samples that are there already."""
+
+    def read_some(start: int, stop: int) -> list[Samples]:
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(
+                pool.map(lambda source: read(source) if isinstance(source, Path) else source, sources[start:stop])
+            )
+
+    return Clips(labels, read_some)
+
+
+def joined(parts: Sequence[Clips]) -> Clips:
+    """Several lots of clips as one, in this order."""
+    ends = np.cumsum([len(part.labels) for part in parts])
+
+    def read(start: int, stop: int) -> list[Samples]:
+        some: list[Samples] = []
+        for part, end in zip(parts, ends, strict=True):
+            begin = end - len(part.labels)
+            some += part.read(max(start - begin, 0), max(stop - begin, 0))
+        return some
+
+    return Clips(np.concatenate([part.labels for part in parts]), read)
+
+
+def selected(clips: Clips, chosen: npt.NDArray[np.bool_]) -> Clips:
+    """Some of the clips, read one by one."""
+    rows = np.flatnonzero(chosen)
+    return Clips(
+        clips.labels[rows], lambda start, stop: [clips.read(row, row + 1)[0] for row in rows[start:stop].tolist()]
+    )
+
+
+def full_scale(samples: Samples) -> Audio:
+    """Samples as floats, full scale 1."""
+    return samples.astype(np.float32) / np.float32(32768)
 
 
 def read_wav(path: Path) -> Samples:
