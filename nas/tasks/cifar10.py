@@ -66,16 +66,9 @@ def read_cifar10(root: Path, progress: Progress | None = None) -> DataSet:
     Raises:
         DataError: not CIFAR-10, or damaged.
     """
-    folder = find_batches(root)
-    _check_classes(folder)
-    batches = []
-    for done, name in enumerate((*TRAINING_FILES, TEST_FILE), 1):
-        batches.append(read_batch(folder / name))
-        if progress:
-            progress("reading CIFAR-10", done, len(TRAINING_FILES) + 1)
-    test = Split(*batches.pop())
-    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    _held_out_counts(folder, labels)
+    batches = read_batches(root, progress)
+    test = Split(*batches.pop(TEST_FILE))
+    images, labels = (np.concatenate(parts) for parts in zip(*batches.values(), strict=True))
     held_out = choose_validation(images, labels)
     train = TrainingSplit(images[~held_out][np.newaxis], labels[~held_out])
     validation = Split(images[held_out], labels[held_out])
@@ -89,6 +82,23 @@ def read_cifar10(root: Path, progress: Progress | None = None) -> DataSet:
         _notes(len(images), len(test)),
         fingerprint(train, validation, test),
     )
+
+
+def read_batches(root: Path, progress: Progress | None = None) -> dict[str, tuple[Images, Labels]]:
+    """Read every file, see ``read_batch``; by name, that for testing last.
+
+    Raises:
+        DataError: not CIFAR-10, or damaged.
+    """
+    folder = find_batches(root)
+    _check_classes(folder)
+    batches = {}
+    for done, name in enumerate((*TRAINING_FILES, TEST_FILE), 1):
+        batches[name] = read_batch(folder / name)
+        if progress:
+            progress("reading CIFAR-10", done, len(TRAINING_FILES) + 1)
+    _held_out_counts(folder, np.concatenate([batches[name][1] for name in TRAINING_FILES]))
+    return batches
 
 
 def read_batch(path: Path) -> tuple[Images, Labels]:
