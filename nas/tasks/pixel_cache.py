@@ -49,25 +49,39 @@ def load_images(
 
 
 def read_image(path: Path, shape: Shape) -> Pixels:
-    """Read one image as (h, w, c): grey for one channel, else RGB without transparency.
+    """Read one image as (h, w, c): grey for one channel, else RGB; see ``decode_image``.
 
-    It is turned upright as its EXIF data say, and resized to the shape, which need not keep its proportions, by
-    Pillow's bilinear filter, whose triangle grows with the reduction, so that nothing aliases. The benchmark's images
-    were made by a reduction of that kind too (scikit-image, a Gaussian before a bilinear one). An image that has the
-    size already is taken as it is.
+    It is resized to the shape, which need not keep its proportions, by Pillow's bilinear filter, whose triangle grows
+    with the reduction, so that nothing aliases. The benchmark's images were made by a reduction of that kind too
+    (scikit-image, a Gaussian before a bilinear one). An image that has the size already is taken as it is.
+
+    Raises:
+        DataError: damaged, no image, or pixels of 32 bits.
+    """
+    from PIL import Image
+
+    height, width, channels = shape
+    image = decode_image(path, "L" if channels == 1 else "RGB")
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
+
+
+def decode_image(path: Path, mode: str) -> Image.Image:
+    """Read one image in its own size, turned upright as its EXIF data say, without transparency.
+
+    Args:
+        path: of the file.
+        mode: ``"L"`` for grey, or ``"RGB"``.
 
     Raises:
         DataError: damaged, no image, or pixels of 32 bits.
     """
     from PIL import Image, ImageOps
 
-    height, width, channels = shape
     try:
         with Image.open(path) as opened:
-            image = _as_bytes(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+            return _as_bytes(ImageOps.exif_transpose(opened), mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not an image that can be read ({error}); repair it or take it away") from error
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
 
 
 def resize_all(images: Pixels, shape: Shape) -> Pixels:
