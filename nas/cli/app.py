@@ -11,6 +11,7 @@ import typer
 
 from nas import __version__
 from nas.cli.cost import cost
+from nas.cli.data import data
 from nas.cli.export import export
 from nas.cli.lists import mcus, spaces
 from nas.cli.plan import plan
@@ -25,6 +26,7 @@ EPILOG = (
     "nas search --task kws --mcu stm32f446re --time 45m --data speech_commands/\n\n"
     "nas search --resume exported/kws-20261122-101500\n\n"
     "nas validate model.tflite --task kws --data kws01/\n\n"
+    "nas data check kws --data speech_commands/\n\n"
     "nas cost model.tflite --plot model.svg\n\n"
     "nas plan model.tflite --plot arena.svg"
 )
@@ -38,6 +40,7 @@ app = typer.Typer(
 )
 for command in (search, train, validate, export, plan, cost, spaces, mcus):
     app.command(no_args_is_help=command is not spaces and command is not mcus)(command)
+app.add_typer(data, name="data")
 
 
 @app.callback(invoke_without_command=True)
