@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nas.budget import Budget
 from nas.space import Architecture, SearchSpace
+from nas.space.blocks import SQUARE_STRIDE
 from nas.space.spec import SpaceSpec
 
 
@@ -106,6 +107,12 @@ NASTY = {
         stage("stem", "conv", (6, 7, 8), stride=2),
         stage("blocks", "residual", (8, 9), (1, 1), hidden=(7, 8, 9), repeat=(1, 2)),
     ),
+    # Averaged over frequencies once; kernels longer than the map, one channel, PAD on either side of a sum.
+    "temporal": make_space(
+        stage("stem", "conv", (2, 5), (3, 2), stride=(1, 2)),
+        stage("time", "temporal", (1, 3, 4), ((1, 1), (3, 1), (9, 1)), repeat=(1, 2, 3)),
+        stage("half", "temporal", (4, 6), (5, 1), stride=2, repeat=(1, 2)),
+    ),
     "no-choice": make_space(stage("only", "residual", 5, hidden=4)),
 }
 
@@ -119,10 +126,11 @@ def small_spaces(draw: st.DrawFn) -> SearchSpace:
     """
     stages = []
     for number in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(["conv", "ds", "ibn", "residual"]))
+        kind = draw(st.sampled_from(["conv", "ds", "ibn", "residual", "temporal"]))
         more = {"hidden": draw(rising(2))} if kind in ("ibn", "residual") else {}
         kernel = draw(st.sampled_from([(1, 1), (3, 3), ((1, 1), (3, 3))]))
-        stride, repeat = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, (1, 2)]))
+        stride, repeat = draw(st.sampled_from([1, 2, (1, 2)])), draw(st.sampled_from([1, 2, (1, 2)]))
+        stride = 2 if kind in SQUARE_STRIDE and stride == (1, 2) else stride
         stages.append(stage(f"s{number}", kind, draw(rising(3)), kernel, stride=stride, repeat=repeat, **more))
     shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 8), st.integers(1, 6)))
     space = make_space(*stages, shape=shape)

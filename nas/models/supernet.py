@@ -193,6 +193,10 @@ class _Run(GraphBuilder):
             return self._keep(Mean(pooled, found.shares).map.values, None)
         return self._keep(_pool(found.values), None)
 
+    def frequency_pool(self, x: int, name: str) -> int:
+        values, mask = self.read(x)
+        return x if values.shape[3] == 1 else self._keep(F.avg_pool2d(values, (1, values.shape[3])), mask)
+
     def fully_connected(self, x: int, name: str, width: int) -> int:
         features = self.read(x).values.flatten(1)
         linear: nn.Linear = self._layer(name).linear

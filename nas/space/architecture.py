@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
-from nas.space.blocks import BLOCKS, HEADS, HIDDEN, Block
+from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SHORTCUT_BUT_FIRST, SQUARE_STRIDE, Block
 from nas.space.graph import Graph, GraphBuilder
 
 
@@ -91,8 +91,9 @@ def _block(data: dict[str, Any]) -> Block:
     kernel, stride = ((int(data[key][0]), int(data[key][1])) for key in ("kernel", "stride"))
     width, hidden, kind = int(data["width"]), int(data.get("hidden", 0)), str(data["kind"])
     residual = bool(data.get("residual", False))
-    shortcut = (True,) if kind == "residual" else (False, stride == (1, 1)) if kind == "ibn" else (False,)
+    optional = (False, stride == (1, 1)) if kind in SHORTCUT_BUT_FIRST else (False,)
+    shortcut = (True,) if kind == "residual" else optional
     sizes = width >= 1 and min(*kernel, *stride) >= 1 and (hidden >= 1 if kind in HIDDEN else hidden == 0)
-    if not sizes or residual not in shortcut:
+    if not sizes or residual not in shortcut or (kind in SQUARE_STRIDE and stride[0] != stride[1]):
         raise ValueError(f"block {data}")
     return Block(str(data["stage"]), kind, width, kernel, stride, hidden, residual)

@@ -143,6 +143,13 @@ class GraphBuilder:
         h, w, c = self.shapes[x]
         return self._append(Op(OpKind.AVERAGE_POOL_2D, name, (x,), self._next, (h, w), (h, w)), (1, 1, c))
 
+    def frequency_pool(self, x: int, name: str) -> int:
+        """Average over the second axis: (t, f, c) -> (t, 1, c); no operator where it has one place only."""
+        h, w, c = self.shapes[x]
+        if w == 1:
+            return x
+        return self._append(Op(OpKind.AVERAGE_POOL_2D, name, (x,), self._next, (1, w), (1, w)), (h, 1, c))
+
     def fully_connected(self, x: int, name: str, width: int) -> int:
         """Dense layer without activation over the flattened input: (...) -> (width,)."""
         features = math.prod(self.shapes[x])

@@ -194,7 +194,7 @@ def _pick(options: Any, indices: Any) -> Any:
 
 def _block(stage: StageSpec, index: int, parts: Mapping[str, Any]) -> Block:
     """Block number ``index`` of a stage, from 0: the stride belongs to the first."""
-    stride = (stage.stride, stage.stride) if index == 0 else (1, 1)
+    stride = stage.stride if index == 0 else (1, 1)
     return Block(stage=stage.name, kind=stage.kind, stride=stride, residual=adds_input(stage.kind, index), **parts)
 
 

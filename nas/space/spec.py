@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nas.errors import SpecError
-from nas.space.blocks import BLOCKS, HEADS, HIDDEN
+from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SQUARE_STRIDE
 
 MAX_WIDTH = 4096  # channels; far above what a microcontroller holds, low enough to catch a slip of the finger
 MAX_REPEAT = 64
@@ -43,7 +43,13 @@ def _kernels(value: Any) -> Any:
     return tuple(tuple(kernel) if isinstance(kernel, list) else kernel for kernel in many)
 
 
+def _stride(value: Any) -> Any:
+    """``2`` along both axes, or ``[1, 2]``."""
+    return tuple(value) if isinstance(value, list) else (value, value)
+
+
 Count = Annotated[int, Field(ge=1)]
+Stride = Annotated[tuple[Count, Count], BeforeValidator(_stride)]
 Options = Annotated[tuple[Count, ...], BeforeValidator(_options), Field(min_length=1)]
 Kernels = Annotated[tuple[tuple[Count, Count], ...], BeforeValidator(_kernels), Field(min_length=1)]
 Shape = Annotated[tuple[Count, Count, Count], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
@@ -55,7 +61,7 @@ class StageSpec(Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]  # decisions and layers are named STAGE.NUMBER.PART
     kind: str
     kernel: Kernels
-    stride: Count = 1
+    stride: Stride = (1, 1)
     width: Options
     hidden: Options = (0,)  # channels inside a block; 0: the kind has none
     repeat: Options = (1,)
@@ -66,6 +72,8 @@ class StageSpec(Table):
             raise ValueError(f"kind: {self.kind!r} is not a block kind; there are {', '.join(BLOCKS)}")
         if (self.kind in HIDDEN) != (self.hidden != (0,)):
             raise ValueError(f"hidden: a stage of kind {self.kind} {'needs it' if self.kind in HIDDEN else 'has none'}")
+        if self.kind in SQUARE_STRIDE and self.stride[0] != self.stride[1]:
+            raise ValueError(f"stride: a stage of kind {self.kind} has one for both axes, found {list(self.stride)}")
         for key, options, most in (
             ("width", self.width, MAX_WIDTH),
             ("hidden", self.hidden, MAX_WIDTH),

@@ -55,6 +55,32 @@ CASES: dict[str, Callable[[], Architecture]] = {
         ),
         "pool_dense",
     ),
+    # frequencies averaged once, kernels over time alone and longer than the map, a stride along one axis; sums
+    # padded at either side
+    "temporal": lambda: Architecture(
+        "temporal",
+        "kws",
+        (13, 9, 2),
+        5,
+        (
+            Block("stem", "conv", 6, (5, 4), (1, 2)),
+            Block("map", "ds", 7, (3, 3), (1, 1)),
+            Block("time", "temporal", 10, (3, 1), (1, 1)),
+            Block("time", "temporal", 12, (5, 1), (1, 1), residual=True),
+            Block("half", "temporal", 8, (9, 1), (2, 2)),
+            Block("half", "temporal", 6, (9, 1), (1, 1), residual=True),
+        ),
+        "pool_dense",
+    ),
+    # a sum of equal widths; one channel all the way, whose depthwise convolutions the converter writes as plain ones
+    "temporal-of-one-channel": lambda: Architecture(
+        "one",
+        "kws",
+        (12, 8, 1),
+        3,
+        (Block("time", "temporal", 1, (3, 1), (1, 1)), Block("time", "temporal", 1, (5, 1), (1, 1), residual=True)),
+        "pool_dense",
+    ),
 }
 
 

@@ -21,6 +21,7 @@ POINTS = [
     pytest.param(load_space("kws_ds_cnn").sample(random.Random(0)), id="random"),
     pytest.param(load_space("ic_resnet").points["mlperf-resnet8"], id="mlperf-resnet8"),
     pytest.param(load_space("vww_micronet_50").sample(random.Random(0)), id="random-vww"),
+    pytest.param(load_space("kws_broadcast").sample(random.Random(0)), id="random-broadcast"),
 ]
 every_point = pytest.mark.parametrize("architecture", POINTS)
 

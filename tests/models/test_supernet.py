@@ -32,7 +32,13 @@ DEEP_ENDS = {
         stage("blocks", kind, (3, 4, 6), repeat=(1, 2, 3), **more),
         shape=(7, 6, 2),
     )
-    for kind, more in {"conv": {}, "ds": {}, "ibn": {"hidden": (2, 7)}, "residual": {"hidden": (3, 5)}}.items()
+    for kind, more in {
+        "conv": {},
+        "ds": {},
+        "ibn": {"hidden": (2, 7)},
+        "residual": {"hidden": (3, 5)},
+        "temporal": {},
+    }.items()
 }
 
 

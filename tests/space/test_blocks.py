@@ -16,6 +16,7 @@ from nas.space import Architecture, Block, OpKind, SearchSpace, load_space
 from nas.space.graph import Graph
 
 CONV, DEPTHWISE, ADD, PAD = OpKind.CONV_2D, OpKind.DEPTHWISE_CONV_2D, OpKind.ADD, OpKind.PAD
+POOL = OpKind.AVERAGE_POOL_2D
 Write = Callable[..., Path]
 BOTTLENECKS = (
     ('kind = "ds"', 'kind = "ibn"\nhidden = [8, 10]'),
@@ -33,6 +34,10 @@ def ibn(width: int, hidden: int = 10, stride: int = 1, residual: bool = True) ->
 
 def basic(width: int, hidden: int = 10, stride: int = 1) -> Block:
     return Block("r", "residual", width, (3, 3), (stride, stride), hidden, True)
+
+
+def temporal(width: int, residual: bool = True, kernel: int = 5, stride: int = 1) -> Block:
+    return Block("t", "temporal", width, (kernel, 1), (stride, stride), residual=residual)
 
 
 def layers(graph: Graph) -> list[tuple[str, OpKind, tuple[int, ...], tuple[int, ...], bool]]:
@@ -104,6 +109,39 @@ def test_a_residual_block_without_stride_pads(width: int, padded: str) -> None:
     assert graph.shapes[graph.ops[-4].output] == (9, 7, max(width, 6))
 
 
+def test_a_temporal_block_averages_over_frequencies_once() -> None:
+    graph = arch(temporal(4, residual=False), temporal(4)).graph
+    assert layers(graph) == [
+        ("t.1.pool", POOL, (0,), (9, 1, 6), False),
+        ("t.1.depthwise", DEPTHWISE, (1,), (9, 1, 6), True),
+        ("t.1.pointwise", CONV, (2,), (9, 1, 4), True),
+        ("t.2.depthwise", DEPTHWISE, (3,), (9, 1, 4), True),
+        ("t.2.pointwise", CONV, (4,), (9, 1, 4), False),
+        ("t.2.add", ADD, (3, 5), (9, 1, 4), True),
+    ]
+    assert (graph.ops[0].kernel, graph.ops[0].stride) == ((1, 7), (1, 7))
+    assert [op.kernel for op in graph.ops[1:5]] == [(5, 1), (1, 1), (5, 1), (1, 1)]
+
+
+def test_a_temporal_block_with_stride_halves_the_time() -> None:
+    assert layers(arch(temporal(4, residual=False, stride=2)).graph)[1:] == [
+        ("t.1.depthwise", DEPTHWISE, (1,), (5, 1, 6), True),
+        ("t.1.pointwise", CONV, (2,), (5, 1, 4), True),
+    ]
+
+
+@pytest.mark.parametrize(("width", "padded"), [(8, "t.1.add.pad_x"), (4, "t.1.add.pad_y")])
+def test_a_temporal_block_pads_the_narrower_side(width: int, padded: str) -> None:
+    graph = arch(temporal(width)).graph
+    assert [op.name for op in graph.ops if op.kind is PAD] == [padded]
+    assert graph.shapes[graph.ops[-4].output] == (9, 1, max(width, 6))
+
+
+def test_every_temporal_block_of_a_stage_but_the_first_has_a_shortcut(write_space: Write) -> None:
+    space = load_space(write_space(('kind = "ds"', 'kind = "temporal"')))
+    assert [block.residual for block in space.largest().blocks] == [False, False, True]
+
+
 def test_kernels_of_a_block() -> None:
     """Those of the file are of the convolutions over space; the others are 1x1."""
     blocks = (Block("b", "ibn", 4, (5, 3), (1, 1), 9), Block("r", "residual", 4, (3, 1), (2, 1), 9, True))
@@ -171,8 +209,11 @@ def test_json_reads_back(drawn: list[tuple[int, int, int, bool, bool]]) -> None:
     assert again.digest == before.digest
 
 
+SIXES = (ibn(6), ibn(6, hidden=9), ibn(6, residual=False), basic(6), temporal(6), temporal(6, residual=False))
+
+
 def test_what_a_block_has_changes_its_digest() -> None:
-    assert len({arch(block).digest for block in (ibn(6), ibn(6, hidden=9), ibn(6, residual=False), basic(6))}) == 4
+    assert len({arch(block).digest for block in SIXES}) == len(SIXES)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +241,20 @@ def test_a_bottleneck_without_hidden_channels_is_told() -> None:
         Architecture.from_json(data, "arch.json")
 
 
-def test_a_shortcut_around_a_stride_is_told() -> None:
+@pytest.mark.parametrize("block", [ibn(6), temporal(6)], ids=["ibn", "temporal"])
+def test_a_shortcut_around_a_stride_is_told(block: Block) -> None:
     """The two maps differ in size; no space has such a block."""
-    data = arch(ibn(6)).to_json()
+    data = arch(block).to_json()
     data["blocks"][0]["stride"] = [2, 2]
+    with pytest.raises(InputError, match=r"arch.json: not an architecture"):
+        Architecture.from_json(data, "arch.json")
+
+
+@pytest.mark.parametrize("block", [ibn(6, residual=False), temporal(6, residual=False)], ids=["ibn", "temporal"])
+def test_a_depthwise_convolution_with_two_strides_is_told(block: Block) -> None:
+    """The converter writes it as a grouped convolution."""
+    data = arch(block).to_json()
+    data["blocks"][0]["stride"] = [1, 2]
     with pytest.raises(InputError, match=r"arch.json: not an architecture"):
         Architecture.from_json(data, "arch.json")
 

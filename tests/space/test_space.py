@@ -66,6 +66,11 @@ def test_the_stride_belongs_to_the_first_block(write_space: Callable[..., Path])
     assert [shape[:2] for shape in graph.shapes if len(shape) == 3] == [(12, 9), (6, 5), *4 * [(3, 3)], (1, 1)]
 
 
+def test_a_stride_may_differ_between_axes(write_space: Callable[..., Path]) -> None:
+    space = load_space(write_space(("stride = 2", "stride = [1, 3]")))
+    assert space.smallest().graph.shapes[1][:2] == (12, 3)
+
+
 def test_a_listed_point_is_built(toy_space: SearchSpace) -> None:
     assert toy_space.points["middle"].summary() == "stem 8 | blocks 6 4"
 
