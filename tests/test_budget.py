@@ -241,7 +241,7 @@ def test_bounds_that_only_different_networks_meet() -> None:
 
 @pytest.mark.parametrize(
     ("space", "needs"),
-    [("ic_resnet", (149_712, 85_264, 85_264)), ("vww_micronet_50", (223_248, 223_248, 198_928))],
+    [("ic_resnet", (223_312, 126_640, 126_640)), ("vww_micronet_50", (223_248, 223_248, 198_928))],
 )
 def test_how_memory_is_planned_decides(space: str, needs: tuple[int, ...]) -> None:
     """By TFLM, with overlaps that are safe everywhere, and with those that are safe on the reference kernels."""
