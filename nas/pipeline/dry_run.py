@@ -33,8 +33,8 @@ def describe_plan(options: SearchOptions) -> dict[str, Any]:
         InputError, InfeasibleError, DataError: as the search itself would.
     """
     plan = plan_search(options)
-    own = plan.task.custom and options.data is None  # then the data folder holds other classes
-    folder = None if own else resolve_source(plan.task.name, options.data)
+    spoken = options.settings.keywords and options.data is None  # a default folder holds the benchmark's words
+    folder = None if spoken else resolve_source(plan.task.name, options.data)
     samples = plan.task.training_samples(options.data)
     smallest, largest = (cost(point.graph) for point in (plan.space.smallest(), plan.space.largest()))
     limit = time_limit(plan.seconds, options.trials, synthetic=folder is None)

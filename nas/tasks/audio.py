@@ -128,7 +128,7 @@ def make_keywords(settings: TaskSettings) -> Keywords:
 
 
 def _folder(source: str | Path | None) -> Path:
-    folder = None if source is None else resolve_source("audio", source)
+    folder = resolve_source("audio", source)
     if folder is None:
         raise InputError(f"the task audio needs --data DIR: {LAYOUT}")
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from nas.errors import InputError
@@ -11,6 +12,7 @@ from nas.units import parse_milliseconds
 
 NAMES = ("clip", "window", "hop", "mels", "coefficients")
 CLIP_MS = (100.0, 10_000.0)  # to the length of the noise that is made for synthetic speech
+LEAST_MELS = 8
 LEAST_FRAMES, MOST_FRAMES = 8, 1000  # an image of fewer rows is too small for the kernels, of more for the chips
 
 
@@ -65,16 +67,19 @@ def _check_mels(settings: FeatureSettings) -> None:
             f"--coefficients {settings.coefficients}: give from 1 to the {settings.mel_bins} of --mels, "
             "or 0 for the logarithms of the mel bins themselves"
         )
-    if settings.mel_bins < LEAST_FRAMES or not mel_filters(settings).any(axis=0).all():
+    if settings.mel_bins < LEAST_MELS or not _all_filled(settings):
         window, most = milliseconds(settings.frame_samples), _most_mels(settings)
         raise InputError(
-            f"--mels {settings.mel_bins}: a window of {window:g} ms has lines for {LEAST_FRAMES} to {most} mel bins"
+            f"--mels {settings.mel_bins}: give at least {LEAST_MELS}; the spectrum of a window of {window:g} ms "
+            f"fills at most {most}"
         )
 
 
+def _all_filled(settings: FeatureSettings) -> bool:
+    """No mel bin lies between two lines of the spectrum, where it would always be empty."""
+    return bool(mel_filters(settings).any(axis=0).all())
+
+
 def _most_mels(settings: FeatureSettings) -> int:
-    """The largest number of bins of which none is narrower than the spectrum's lines."""
-    counts = range(LEAST_FRAMES, settings.fft_points)
-    return max(
-        (n for n in counts if mel_filters(replace(settings, mel_bins=n)).any(axis=0).all()), default=LEAST_FRAMES
-    )
+    """The number of mel bins from which on some are empty, less one."""
+    return next(n for n in itertools.count(1) if not _all_filled(replace(settings, mel_bins=n + 1)))

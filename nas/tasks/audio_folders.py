@@ -94,7 +94,7 @@ def read_sounds(folder: Folder, clip_samples: int) -> AudioSet:
     if len(noise) < len(folder.noise):
         notes.append(f"{len(folder.noise) - len(noise)} recordings in {NOISE_FOLDER} are shorter than a clip: not used")
     train, validation, test = (_clips(folder, split, clip_samples) for split in SPLITS)
-    return AudioSet(folder.root.name, False, folder.classes, train, validation, test, noise, tuple(notes))
+    return AudioSet(folder.root.resolve().name, False, folder.classes, train, validation, test, noise, tuple(notes))
 
 
 def read_noise(paths: tuple[Path, ...], clip_samples: int) -> tuple[Audio, ...]:
@@ -112,9 +112,17 @@ def _clips(folder: Folder, split: str, clip_samples: int) -> Clips:
 def _parts(root: Path) -> dict[str, Path]:
     """The folder that holds the classes of each split; of training alone where there are no splits."""
     train = root / SPLITS["train"]
-    if train.is_dir() and not list_wavs(train):  # otherwise a class of that name
-        return {split: root / name for split, name in SPLITS.items() if (root / name).is_dir()}
-    return {"train": root}
+    if not train.is_dir() or list_wavs(train):  # a class may have that name
+        return {"train": root}
+    if others := set(_folders(root)) - set(SPLITS.values()):
+        raise DataError(f"{root}: found {min(others)} beside train, where only val, test and {NOISE_FOLDER} may be")
+    return {split: root / name for split, name in SPLITS.items() if (root / name).is_dir()}
+
+
+def _folders(parent: Path) -> dict[str, Path]:
+    """Folders by name, sorted, without hidden ones and noise."""
+    paths = sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return {path.name: path for path in paths if path.name != NOISE_FOLDER}
 
 
 def _class_folders(part: Path) -> dict[str, list[Path]]:
@@ -123,8 +131,7 @@ def _class_folders(part: Path) -> dict[str, list[Path]]:
     Raises:
         DataError: fewer than two classes, or one without recordings.
     """
-    folders = sorted(path for path in part.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {path.name: list_wavs(path) for path in folders if path.name != NOISE_FOLDER}
+    found = {name: list_wavs(path) for name, path in _folders(part).items()}
     if len(found) < 2 or not any(found.values()):
         what = f"found {', '.join(sorted(found)[:5])}" if found else "found no folders"
         raise DataError(f"{part}: no classes of sounds to tell apart, {what}; {LAYOUT}")

@@ -26,9 +26,11 @@ CLIPS = {"train": 400, "validation": 60, "test": 100}  # of each keyword
 MOST_CLIPS = 5000  # of all keywords for training: where there are many, each gets fewer
 UNKNOWN = {"train": 2, "validation": 1, "test": 1}  # times a keyword's clips
 
+# Figures: DS-CNN of MLPerf Tiny, 10 epochs, seed 0; 500 synthesised test clips, 630 of Speech Commands v2.
 NOTICE = (
     "SYNTHETIC DATA: the keywords are spoken by a program (espeak-ng), not by people.\n"
-    "An accuracy on it says little about real speakers; record some, and give --data DIR with {folders}."
+    "An accuracy on it says little about real speakers: a network for yes, no and stop got 87 % here, 56 % on people.\n"
+    "Record some, and give --data DIR with {folders}."
 )
 
 
@@ -118,7 +120,7 @@ def _with_recordings(plan: SpeechPlan, found: Recordings, made: dict[str, Synthe
     if not measured:
         notes.insert(0, _notice(plan.classes))
     return AudioSet(
-        f"{found.root.name}+espeak" if measured else NAME,
+        f"{found.root.resolve().name}+espeak" if measured else NAME,
         not measured,
         plan.classes,
         clips["train"],
