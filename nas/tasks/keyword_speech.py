@@ -110,7 +110,8 @@ def _with_recordings(plan: SpeechPlan, found: Recordings, made: dict[str, Synthe
     for split in measured:
         recorded = _recorded(found, split, silence, stretches, length)
         if len(recorded) == 1:  # no silence of the user's own
-            recorded.append(selected(clips[split], clips[split].labels == silence))
+            rows = np.flatnonzero(clips[split].labels == silence)
+            recorded.append(selected(clips[split], rows[: _mean_count(recorded[0], silence)]))
         clips[split] = joined(recorded)
     noise = tuple(full_scale(stretch) for stretch in stretches["train"] if len(stretch) >= length)
     notes = [_told(found, clips, bool(stretches["test"])), *notes]
@@ -140,18 +141,23 @@ def _stretches(noise: Sequence[Path], measured: Sequence[str]) -> dict[str, list
 def _recorded(
     found: Recordings, split: str, silence: int, stretches: dict[str, list[Samples]], length: int
 ) -> list[Clips]:
-    """The recordings of a split, and silence cut from noise, as many clips as a keyword has at most on average."""
+    """The recordings of a split, and silence cut from noise, at most as many clips as a keyword has on average."""
     chosen = [index for index, owner in enumerate(found.splits) if owner == split]
     labels = np.array([found.labels[index] for index in chosen], np.int64)
     spoken = lazy_clips(
         [found.files[index] for index in chosen], labels, lambda path: fit(read_recording(path), length)
     )
     windows = cut_windows(stretches[split], length)
-    wanted = min(len(windows), -(-int((labels < silence).sum()) // silence))
+    wanted = min(len(windows), _mean_count(spoken, silence))
     if not wanted:
         return [spoken]
     kept = [windows[index] for index in np.linspace(0, len(windows) - 1, wanted).round().astype(int)]
     return [spoken, Clips(np.full(wanted, silence, np.int64), lambda start, stop: kept[start:stop])]
+
+
+def _mean_count(clips: Clips, keywords: int) -> int:
+    """Clips of a keyword on average, rounded up; labels from ``keywords`` on are of others."""
+    return -(-int((clips.labels < keywords).sum()) // keywords)
 
 
 def _notice(classes: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +74,8 @@ def joined(parts: Sequence[Clips]) -> Clips:
     return Clips(np.concatenate([part.labels for part in parts]), read)
 
 
-def selected(clips: Clips, chosen: npt.NDArray[np.bool_]) -> Clips:
+def selected(clips: Clips, rows: npt.NDArray[np.integer[Any]]) -> Clips:
     """Some of the clips, read one by one."""
-    rows = np.flatnonzero(chosen)
     return Clips(
         clips.labels[rows], lambda start, stop: [clips.read(row, row + 1)[0] for row in rows[start:stop].tolist()]
     )
