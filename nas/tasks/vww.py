@@ -45,7 +45,7 @@ class VisualWakeWords:
         folder = resolve_source(self.name, source)
         if folder is not None:
             return take_inventory(folder, CLASSES).training_images
-        return builtin_images.IMAGES_PER_CLASS["train"] * len(CLASSES)
+        return builtin_images.PEOPLE_PER_CLASS["train"] * len(CLASSES)
 
     def load(
         self,

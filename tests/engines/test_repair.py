@@ -19,7 +19,7 @@ from nas.errors import InfeasibleError
 from nas.space import Architecture, SearchSpace, list_files, load_space
 from nas.space.many import choices_of
 
-SHIPPED = sorted(list_files("search_spaces"))
+SHIPPED = sorted(set(list_files("search_spaces")) - {"vww_micronet_50"})  # whose stages are those of vww_micronet
 pytestmark = pytest.mark.timeout(60)  # a repair that steps to and fro would never end
 BOUNDS = ("flash_bytes", "sram_bytes", "ops")
 QUICK = [name for name in SHIPPED if name != "vww_micronet"]  # whose networks cost most to cost

@@ -9,7 +9,14 @@ from torch.nn import functional as F
 
 from nas.tasks import builtin_images
 from nas.tasks.base import DataSet, Split
-from nas.tasks.builtin_images import BUILTIN_NOTICE, CLASSES, IMAGES_PER_CLASS, generate
+from nas.tasks.builtin_images import (
+    BUILTIN_NOTICE,
+    CLASSES,
+    IMAGES_PER_CLASS,
+    PEOPLE_PER_CLASS,
+    generate,
+    generate_people,
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +58,16 @@ def test_a_class_can_be_told_by_its_edges_but_not_by_its_pixels(data: DataSet) -
     train = Split(data.train.features[0], data.train.labels)
     assert _accuracy(_pixels, train, data.test) < 0.3  # by chance it is 0.1
     assert _accuracy(_edges, train, data.test) > 0.4
+
+
+def test_people_can_be_told_by_their_edges() -> None:
+    """Matchstick men from the ten shapes; by chance it is 0.5."""
+    people = generate_people((32, 32, 3))
+    train = Split(people.train.features[0], people.train.labels)
+    for split, count in zip((people.train, people.validation, people.test), PEOPLE_PER_CLASS.values(), strict=True):
+        assert np.bincount(split.labels).tolist() == [count] * 2
+    assert _accuracy(_pixels, train, people.test) < 0.65
+    assert _accuracy(_edges, train, people.test) > 0.7
 
 
 def _accuracy(describe: Callable[[np.ndarray], torch.Tensor], train: Split, test: Split) -> float:
