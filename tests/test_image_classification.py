@@ -65,7 +65,7 @@ def test_people_are_searched_for(call_nas: Call, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_classes_of_ones_own(call_nas: Call, tmp_path: Path) -> None:
-    """Search, resume, validate, export and train on folders of images; other classes are refused."""
+    """Search, validate and export on folders of images; other classes are refused."""
     write_coloured_images(tmp_path / "colours")
     mine = ["--task", "image", "--data", "colours"]
     words = [*mine, "--space", "ic_resnet", "--input", "16x16x3", "--flash", "30KB", "--trials", "1"]
@@ -80,15 +80,8 @@ def test_classes_of_ones_own(call_nas: Call, tmp_path: Path) -> None:
     for model in ("run", "run/winner/model.tflite"):
         found = json.loads(call_nas("validate", model, *mine, "--json").out)
         assert (found["correct"], found["bit_exact"]) == (winner["int8_correct"], True)
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
-    again = call_nas("search", "--resume", "run", "--json")
-    assert json.loads(again.out)["winner"] == winner, again.err
     done = call_nas("export", "run", "--json")
     assert json.loads(done.out)["flash_bytes"] == winner["measured"]["flash_bytes"], done.err
-    network = ["train", "vww_mobilenet:mlperf-mobilenet", *mine, "--input", "16x12x1", "--epochs", "1", "--out", "net"]
-    trained = json.loads(call_nas(*network, "--json").out)["winner"]["arch"]
-    assert (trained["task"], trained["input_shape"], trained["classes"]) == ("image", [16, 12, 1], 3)
     shutil.move(tmp_path / "colours" / "red", tmp_path / "colours" / "yellow")
     done = call_nas("validate", "run", *mine)
     assert (done.code, done.out) == (2, "")

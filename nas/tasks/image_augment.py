@@ -31,7 +31,8 @@ def vary_images(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     tall, wide = 1 + MAX_ZOOM * tall, 1 + MAX_ZOOM * wide
     rows = cos * tall * y - sin * wide * x + (MAX_SHIFT * down + 0.5) * height - 0.5
     columns = sin * tall * y + cos * wide * x + (MAX_SHIFT * right + 0.5) * width - 0.5
-    pixels = rows.round().clamp(0, height - 1) * width + columns.round().clamp(0, width - 1)
-    pixels = pixels.long() + height * width * torch.arange(count, device=batch.device)[:, None, None]
+    rows, columns = rows.round_().clamp_(0, height - 1).int(), columns.round_().clamp_(0, width - 1).int()
+    first = torch.arange(0, count * height * width, height * width, dtype=torch.int32, device=batch.device)
+    pixels = rows.mul_(width).add_(columns).add_(first[:, None, None])  # in the flat batch
     flat = batch.permute(0, 2, 3, 1).reshape(-1, channels)  # no copy where channels are last in memory
-    return flat[pixels.flatten()].view(count, height, width, channels).permute(0, 3, 1, 2)
+    return flat.index_select(0, pixels.flatten()).view(count, height, width, channels).permute(0, 3, 1, 2)

@@ -171,17 +171,21 @@ def _list_classes(folder: Path, classes: tuple[str, ...]) -> dict[str, tuple[Ima
 
 def _images(folder: Path) -> tuple[ImageFile, ...]:
     known, found = _extensions(), list[ImageFile]()
-    for path in _walk(folder):
-        if path.suffix.lower() in known:
-            status = path.stat()
-            found.append(ImageFile(path, status.st_size, status.st_mtime_ns))
+    for entry in _walk(folder) if folder.is_dir() else ():
+        if os.path.splitext(entry.name)[1].lower() in known:
+            status = entry.stat()
+            found.append(ImageFile(Path(entry.path), status.st_size, status.st_mtime_ns))
     return _by_path(found)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(IGNORED)]
-        yield from (Path(parent, name) for name in files if not name.startswith(IGNORED))
+def _walk(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(folder):
+        if entry.name.startswith(IGNORED):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif entry.is_file():
+            yield entry
 
 
 def _folders(folder: Path) -> list[Path]:

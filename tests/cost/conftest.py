@@ -37,6 +37,8 @@ CASES: dict[str, Callable[[], Architecture]] = {
         ),
         "pool_dense",
     ),
+    # five strides one after another, the first over the three colours of an image
+    "smallest-mobilenet": lambda: load_space("vww_mobilenet").smallest(),
     # projections with a stride
     "mlperf-resnet8": lambda: load_space("ic_resnet").points["mlperf-resnet8"],
     # zeros behind the input of the network, behind inputs and behind outputs of blocks, by 3, 3, 4 and 3 channels;

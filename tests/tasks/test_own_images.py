@@ -8,6 +8,8 @@ from made_images import write_images
 
 from nas.errors import DataError, InputError, SpecError
 from nas.pipeline.request import SearchOptions, plan_search
+from nas.pipeline.train import _fitted as fit_to_task
+from nas.space import load_space
 from nas.tasks import TaskSettings, get_task
 
 
@@ -56,6 +58,16 @@ def test_a_space_is_fitted_to_the_images(
     assert (read_back.task, read_back.space) == (plan.task, plan.space)
     with pytest.raises(InputError, match="kws_micronet is for the task kws, not for image"):
         plan_search(replace(options, space="kws_micronet"))
+
+
+def test_a_published_network_is_fitted_to_the_images(fruits: Path) -> None:
+    network, data = load_space("vww_mobilenet").points["mlperf-mobilenet"], str(fruits)
+    task, fitted = fit_to_task(network, "image", data, TaskSettings("48x64x1"))
+    assert fitted == replace(network, task="image", input_shape=(48, 64, 1), classes=3)
+    assert (task.input_shape, task.classes) == ((48, 64, 1), ("apple", "pear", "plum"))
+    assert fit_to_task(network, "image", data, TaskSettings())[1].input_shape == (96, 96, 3)
+    with pytest.raises(InputError, match="--task vww fits a new network to the data"):
+        fit_to_task(network, None, None, TaskSettings("48x64x1"))
 
 
 @pytest.mark.parametrize("shape", ["64", "64x64", "64x64x2", "4x64x1", "0x0x3", "64x9999x3", "64 x 64 x 3"])
