@@ -81,3 +81,8 @@ def _positive(text: str | float, units: dict[str, int] | dict[str, float], what:
     if value <= 0 or not math.isfinite(value):
         raise UnitError(f"{what} {str(text)!r} must be above zero; write for example {example}")
     return value
+
+
+def format_score(metric: str, value: float) -> str:
+    """A score as people read it: an accuracy in percent, ``"87.60%"``; an AUC as a number, ``"0.859"``."""
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.3f}"

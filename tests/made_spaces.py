@@ -23,11 +23,13 @@ def fullest(budget: Budget, network: Architecture) -> float:
 
 def stage(name: str, kind: str, width: Any, kernel: Any = (3, 3), **more: Any) -> dict[str, Any]:
     """One ``[[stage]]`` table; tuples stand for the lists of TOML."""
-    return {"name": name, "kind": kind, "width": _listed(width), "kernel": _listed(kernel), **_all_listed(more)}
+    window = {} if kind == "dense" else {"kernel": _listed(kernel)}
+    return {"name": name, "kind": kind, "width": _listed(width), **window, **_all_listed(more)}
 
 
 def make_space(*stages: dict[str, Any], shape: tuple[int, int, int] = (9, 7, 2), classes: int = 3) -> SearchSpace:
-    """The space of these stages and the usual head."""
+    """The space of these stages and the usual head, a linear one over dense stages."""
+    dense = stages[0]["kind"] == "dense"
     table = {
         "schema": 1,
         "name": "made",
@@ -37,7 +39,7 @@ def make_space(*stages: dict[str, Any], shape: tuple[int, int, int] = (9, 7, 2),
         "input": list(shape),
         "classes": classes,
         "stage": list(stages),
-        "head": {"kind": "pool_dense"},
+        "head": {"kind": "linear" if dense else "pool_dense"},
     }
     return SearchSpace(SpaceSpec.model_validate(table), "made", "")
 
@@ -112,6 +114,13 @@ NASTY = {
         stage("stem", "conv", (2, 5), (3, 2), stride=(1, 2)),
         stage("time", "temporal", (1, 3, 4), ((1, 1), (3, 1), (9, 1)), repeat=(1, 2, 3)),
         stage("half", "temporal", (4, 6), (5, 1), stride=2, repeat=(1, 2)),
+    ),
+    "vectors": make_space(
+        stage("encoder", "dense", (1, 3, 6), repeat=(1, 2)),
+        stage("bottleneck", "dense", 2),
+        stage("decoder", "dense", (4, 5), repeat=(1, 2, 3)),
+        shape=(1, 1, 9),
+        classes=9,
     ),
     "no-choice": make_space(stage("only", "residual", 5, hidden=4)),
 }

@@ -11,6 +11,7 @@ from nas.errors import UnitError
 from nas.units import (
     format_bytes,
     format_ops,
+    format_score,
     format_seconds,
     parse_bytes,
     parse_milliseconds,
@@ -90,6 +91,14 @@ def test_sizes_are_shown_with_their_bytes() -> None:
 )
 def test_durations_are_shown_in_two_units(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [("accuracy", 0.876, "87.60%"), ("auc", 0.85932, "0.859"), ("auc", -12.34567, "-12.346")],
+)
+def test_scores_are_shown_as_they_are_published(metric: str, value: float, text: str) -> None:
+    assert format_score(metric, value) == text
 
 
 @given(st.integers(1, 2**50))

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from nas.pipeline.reporter import Reporter
-from nas.units import format_ops, format_seconds
+from nas.units import format_ops, format_score, format_seconds
 
 if TYPE_CHECKING:
     from nas.budget import Budget
@@ -100,14 +100,15 @@ class ConsoleReporter(Reporter):
             f"expected use of the budget: {expected}; likeliest {epoch.likeliest}"
         )
 
-    def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None) -> None:
+    def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None, metric: str) -> None:
         """One line per candidate, with the best so far."""
         left = "" if seconds_left is None else f", {format_seconds(max(seconds_left, 0))} of search left"
         star = "*" if candidate == best else " "
+        score, top = (format_score(metric, each.score) for each in (candidate, best))
         self.note(
-            f"{star} candidate {candidate.number + 1}: {candidate.score:.2%}, {format_ops(candidate.cost.ops)} ops, "
+            f"{star} candidate {candidate.number + 1}: {score}, {format_ops(candidate.cost.ops)} ops, "
             f"flash {candidate.cost.flash_bytes / 1024:.1f} KB, SRAM {candidate.cost.sram_bytes / 1024:.1f} KB, "
-            f"{candidate.architecture.summary()} (best {best.score:.2%}{left})"
+            f"{candidate.architecture.summary()} (best {top}{left})"
         )
 
     def _bar(self, text: str, done: int, total: int, key: str | None = None) -> None:

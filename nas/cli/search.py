@@ -23,7 +23,7 @@ def search(
     context: typer.Context,
     task: Annotated[
         str | None,
-        typer.Option(help="What the network is for: ic, ic2, kws, vww; image or audio for data of your own."),
+        typer.Option(help="What the network is for: ad, ic, ic2, kws, vww; image or audio for data of your own."),
     ] = None,
     space: Annotated[
         str | None, typer.Option(help="Search space, by name or file. Default: that of the task, say kws_micronet.")

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from nas.units import format_bytes, format_ops, format_seconds
+from nas.units import format_bytes, format_ops, format_score, format_seconds
 
 LOG_WIDTH = 100  # columns where there is no terminal to ask
 
@@ -58,16 +58,20 @@ def _winner(report: dict[str, Any]) -> Group:
     for column in (winner["metric"], "float", "INT8 (LiteRT)", "INT8 (TFLM)"):
         scores.add_column(column, justify="right")
     scores.add_row(
-        f"{winner['int8_total']:,} test samples",
-        *(f"{winner[key]:.2%}" for key in ("float_score", "int8_score", "int8_score_tflm")),
+        f"{winner['int8_total']:,} test {'samples' if winner['metric'] == 'accuracy' else 'clips'}",
+        *(format_score(winner["metric"], winner[key]) for key in ("float_score", "int8_score", "int8_score_tflm")),
     )
-    pair = report["parity"]["pairs"]["torch/tflm"]
-    return Group(
-        table,
-        scores,
-        f"parity: torch and TFLM choose the same class for {pair['argmax_agreement']:.0%} "
-        f"of {report['parity']['samples']} samples, SQNR {pair['sqnr_db'] or float('inf'):.1f} dB",
+    return Group(table, scores, _parity(report["parity"], winner["metric"]))
+
+
+def _parity(parity: dict[str, Any], metric: str) -> str:
+    pair, samples = parity["pairs"]["torch/tflm"], parity["samples"]
+    same = (
+        f"choose the same class for {pair['argmax_agreement']:.0%} of {samples}"
+        if metric == "accuracy"
+        else f"on {samples}"
     )
+    return f"parity: torch and TFLM {same} samples, SQNR {pair['sqnr_db'] or float('inf'):.1f} dB"
 
 
 def _found(search: dict[str, Any]) -> str:

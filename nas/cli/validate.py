@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from nas.units import format_score
 
 
 def validate(
     model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
-    task: Annotated[str, typer.Option(help="What the network is for: ic, ic2, kws, vww, image or audio.")],
+    task: Annotated[str, typer.Option(help="What the network is for: ad, ic, ic2, kws, vww, image or audio.")],
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
     target: Annotated[str, typer.Option(help="Where it runs: host.")] = "host",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Run a model in TensorFlow Lite Micro and LiteRT and count its right answers.
+    """Run a model in TensorFlow Lite Micro and LiteRT and score it.
 
     Example: nas validate kws_ref_model.tflite --task kws --data kws01/
     """
@@ -30,6 +32,13 @@ def validate(
         typer.echo(json.dumps(result))
         return
     for one in result["sets"]:
-        counts = f"{one['correct']} of {one['total']} ({one['score']:.2%}) in LiteRT, {one['tflm_correct']} in TFLM"
-        typer.echo(f"{one['name']}: {counts}")
+        typer.echo(f"{one['name']}: {_told(one, result['metric'])}")
     typer.echo(f"arena {result['arena_bytes']:,} B, file {result['flash_bytes']:,} B")
+
+
+def _told(one: dict[str, Any], metric: str) -> str:
+    """What a set of samples gave."""
+    if one["correct"] is not None:
+        return f"{one['correct']} of {one['total']} ({one['score']:.2%}) in LiteRT, {one['tflm_correct']} in TFLM"
+    litert, tflm = (format_score(metric, one[key]) for key in ("score", "tflm_score"))
+    return f"AUC {litert} over {one['total']} clips in LiteRT, {tflm} in TFLM"

@@ -189,7 +189,7 @@ def lower_bounds(space: SearchSpace, options: IntArray, planning: Planning = DEF
     if may_have_one_channel(space) or any(len(stage.kernel) > 1 for stage in space.spec.stage):
         # On CMSIS-NN a larger kernel or two channels may overlap where 1x1 or one channel may not.
         planning = planning._replace(kernels=(Kernels.REFERENCE,))
-    longest = np.max(np.broadcast_arrays(*flash.channel_counts(graph)), axis=0)
+    longest = np.max(np.broadcast_arrays(0, *flash.channel_counts(graph)), axis=0)
     size = flash.unshared_bytes(graph) + flash.zero_points(longest)
     if may_have_one_channel(space):
         # Then a depthwise operator may be a plain one, and a wider layer may need no zero points of its own.

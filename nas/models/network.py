@@ -71,17 +71,20 @@ class PadChannels(nn.Module):
 
 
 class Dense(nn.Module):
-    """Dense layer over the flattened input: (n, ...) -> (n, width)."""
+    """Dense layer over the flattened input, alone or with batch norm and ReLU: (n, ...) -> (n, width)."""
 
     def __init__(self, graph: Graph, op: Op) -> None:
         super().__init__()
         width, features = op.weight_shape
-        self.linear = nn.Linear(features, width)
+        self.linear = nn.Linear(features, width, bias=not op.relu)
+        self.norm = nn.BatchNorm1d(width) if op.relu else None
+        if op.relu:
+            nn.init.kaiming_normal_(self.linear.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, ...) -> (n, width)."""
         out: Tensor = self.linear(x.flatten(1))
-        return out
+        return out if self.norm is None else F.relu(self.norm(out), inplace=True)
 
 
 MODULES: dict[OpKind, Callable[[Graph, Op], nn.Module]] = {
@@ -105,11 +108,11 @@ class Network(nn.Module):
         self._last_use = {tensor: i for i, (inputs, _) in enumerate(self._wiring) for tensor in inputs}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) float features -> (n, classes) probabilities."""
+        """(n, c, h, w) float features -> (n, classes) probabilities, or the values of a linear head."""
         return self._run(x, softmax=True)
 
     def logits(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) float features -> (n, classes) scores for a cross-entropy loss."""
+        """(n, c, h, w) float features -> (n, classes) scores for a loss, or the values of a linear head."""
         return self._run(x, softmax=False)
 
     def _run(self, x: Tensor, softmax: bool) -> Tensor:

@@ -91,9 +91,7 @@ class Supernet(nn.Module):
                 size = graph.shapes[op.inputs[0]]
                 _inherit_convolution(layer, self._layer(op.name), size)
             elif isinstance(layer, Dense):
-                shared = self._layer(op.name).linear
-                layer.linear.weight.copy_(shared.weight[:, : layer.linear.in_features])
-                layer.linear.bias.copy_(shared.bias)
+                _inherit_dense(layer, self._layer(op.name))
         return network
 
     def _layer(self, name: str) -> Any:
@@ -172,8 +170,7 @@ class _Run(GraphBuilder):
     maps: list[Map | Mean] = field(kw_only=True)
 
     def conv(self, x: int, name: str, width: Any, kernel: Any, stride: Pair, relu: bool = True) -> int:
-        mask = width.channel_mask() if isinstance(width, Mix) else None
-        channels = width.largest if isinstance(width, Mix) else width
+        mask, channels = _mask(width)
         return self._convolve(x, name, channels, kernel, stride, relu, mask)
 
     def depthwise(self, x: int, name: str, kernel: Any, stride: Pair) -> int:
@@ -197,10 +194,11 @@ class _Run(GraphBuilder):
         values, mask = self.read(x)
         return x if values.shape[3] == 1 else self._keep(F.avg_pool2d(values, (1, values.shape[3])), mask)
 
-    def fully_connected(self, x: int, name: str, width: int) -> int:
-        features = self.read(x).values.flatten(1)
-        linear: nn.Linear = self._layer(name).linear
-        return self._keep(F.linear(features, linear.weight[:, : features.shape[1]], linear.bias), None)
+    def fully_connected(self, x: int, name: str, width: Any, relu: bool = False) -> int:
+        features, layer = self.read(x).values.flatten(1), self._layer(name)
+        mask, channels = _mask(width)
+        out = F.linear(features, layer.linear.weight[:channels, : features.shape[1]], layer.linear.bias)
+        return self._normed(out, layer.norm, True, mask) if relu else self._keep(out, None)
 
     def softmax(self, x: int, name: str) -> int:
         return x  # losses take logits
@@ -228,10 +226,15 @@ class _Run(GraphBuilder):
             values = F.pad(values, (left, right, top, bottom))
             top = left = 0
         out = F.conv2d(values, weight, None, stride, (top, left), groups=channels if depthwise else 1)
-        scale, shift = layer.norm.weight[:channels], layer.norm.bias[:channels]
+        return self._normed(out, layer.norm, relu, mask)
+
+    def _normed(self, out: Tensor, norm: Any, relu: bool, mask: Tensor | None) -> int:
+        """Keep what batch norm, mask and ReLU make of the channels that were computed."""
+        channels = out.shape[1]
+        scale, shift = norm.weight[:channels], norm.bias[:channels]
         if mask is not None:
             scale, shift = scale * mask, shift * mask
-        out = F.batch_norm(out, None, None, scale, shift, training=True, eps=layer.norm.eps)
+        out = F.batch_norm(out, None, None, scale, shift, training=True, eps=norm.eps)
         return self._keep(F.relu(out, inplace=True) if relu else out, mask)
 
     def _layer(self, name: str) -> Any:
@@ -240,6 +243,11 @@ class _Run(GraphBuilder):
     def _keep(self, values: Tensor, mask: Tensor | None) -> int:
         self.maps.append(Map(values, mask))
         return len(self.maps) - 1
+
+
+def _mask(width: Any) -> tuple[Tensor | None, int]:
+    """The mask of a choice of widths, and how many channels are computed."""
+    return (width.channel_mask(), width.largest) if isinstance(width, Mix) else (None, width)
 
 
 def _taps(weight: Tensor, kernel: Any, stored: Pair, size: torch.Size, stride: Pair) -> tuple[Tensor, Pair]:
@@ -317,6 +325,17 @@ def _inherit_convolution(layer: Convolution, shared: Convolution, size: tuple[in
     layer.conv.weight.copy_(_window(shared.conv.weight[:channels, :inputs], kernel, stored, size, stride))
     layer.norm.weight.copy_(shared.norm.weight[:channels])
     layer.norm.bias.copy_(shared.norm.bias[:channels])
+
+
+def _inherit_dense(layer: Dense, shared: Dense) -> None:
+    """Copy the first rows and columns, and the bias or the affine part of the batch norm."""
+    width, features = layer.linear.weight.shape
+    layer.linear.weight.copy_(shared.linear.weight[:width, :features])
+    if layer.norm is None or shared.norm is None:
+        layer.linear.bias.copy_(shared.linear.bias)
+        return
+    layer.norm.weight.copy_(shared.norm.weight[:width])
+    layer.norm.bias.copy_(shared.norm.bias[:width])
 
 
 def _pair(sizes: tuple[int, ...]) -> Pair:

@@ -29,5 +29,5 @@ class Reporter:
     def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
         """One more epoch of a gradient search is on the disk."""
 
-    def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None) -> None:
-        """One more candidate is scored and safe on the disk."""
+    def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None, metric: str) -> None:
+        """One more candidate is scored, by that metric, and safe on the disk."""

@@ -15,6 +15,7 @@ from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, parse_planning
 from nas.space import Architecture, SearchSpace, load_space
 from nas.space.lookup import find_architecture
 from nas.tasks import Task, TaskSettings, get_task
+from nas.tasks.base import outputs_of
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
 
 
@@ -194,11 +195,11 @@ def _fitted(task: Task, space: SearchSpace, asked: tuple[int, int, int] | None) 
         raise InputError(f"the space {space.name} is for the task {space.task}, not for {task.name}")
     task = task.fitted(asked or space.spec.input)
     shape = task.input_shape if asked or task.custom else space.spec.input
-    space = space.fitted(task.name, shape, len(task.classes) if task.custom else space.spec.classes)
-    if (space.spec.input, space.spec.classes) != (task.input_shape, len(task.classes)):
+    space = space.fitted(task.name, shape, outputs_of(task) if task.custom else space.spec.classes)
+    if (space.spec.input, space.spec.classes) != (task.input_shape, outputs_of(task)):
         raise InputError(
             f"{space.origin}: input {space.spec.input} and {space.spec.classes} classes do not fit "
-            f"the task {task.name}, which gives {task.input_shape} and has {len(task.classes)}"
+            f"the task {task.name}, which gives {task.input_shape} and has {outputs_of(task)}"
         )
     return task, space
 

@@ -17,7 +17,8 @@ from nas.pipeline.request import Scoring, SearchPlan
 from nas.pipeline.session import Session
 from nas.report.descent_plot import plot_descent
 from nas.space import Architecture
-from nas.training.loop import Epoch, Recipe
+from nas.training.loop import Epoch
+from nas.training.recipe import recipe_for
 from nas.training.supernet import SupernetTraining
 
 START_SHARE = 0.25  # of the candidates that inherit weights: networks that these were trained with
@@ -45,7 +46,7 @@ def make_scorer(
     held_out = HELD_OUT if plan.scoring is Scoring.DESCENT else 0.0
     task = session.task
     shared = SupernetTraining(
-        plan.space, session.data, Recipe(epochs), task.augment, session.seed, held_out, session.runtime
+        plan.space, session.data, recipe_for(task, epochs), task.augment, session.seed, held_out, session.runtime
     )
 
     def evaluate(network: Architecture, number: int, report: Report) -> tuple[float, float]:

@@ -28,6 +28,7 @@ from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.sharing import shown_storage, study_place
 from nas.pipeline.winner import Winner, make_winner
 from nas.report.front_plot import plot_front
+from nas.units import format_score
 
 RECORDED_PACKAGES = (
     "torch",
@@ -107,16 +108,18 @@ def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchRe
         return _search(run, plan, session)
     except KeyboardInterrupt as cause:
         run.update(status="interrupted")
-        raise InterruptedRunError(f"interrupted; {_so_far(run)}go on with: nas search --resume {run.path}") from cause
+        raise InterruptedRunError(
+            f"interrupted; {_so_far(run, plan.task.metric)}go on with: nas search --resume {run.path}"
+        ) from cause
 
 
-def _so_far(run: RunFolder) -> str:
+def _so_far(run: RunFolder, metric: str) -> str:
     """The best candidate, for a user who has seen enough."""
     found = run.candidates()
     if not found:
         return ""
     top = best(found)
-    return f"best of {len(found)} so far: {top.score:.2%}, {top.architecture.summary()}\n"
+    return f"best of {len(found)} so far: {format_score(metric, top.score)}, {top.architecture.summary()}\n"
 
 
 def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
@@ -151,7 +154,8 @@ def _finish(
     run.update(status="training", winner_epochs=epochs, elapsed_seconds=clock.elapsed())
     if plan.scoring is not Scoring.DESCENT:  # candidates of a descent are all alike
         winners, names = [place.candidate for place in places], list(asked.budget.bounds())
-        write_bytes(run.path / "front.svg", plot_front(candidates, winners, names, asked.budget.bounds()))
+        picture = plot_front(candidates, winners, names, asked.budget.bounds(), plan.task.metric)
+        write_bytes(run.path / "front.svg", picture)
     proofs = [_prove(place, session, epochs) for place in places]
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
     report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
@@ -215,7 +219,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
         run.append(candidate)
         found.append(candidate)
         note_time()
-        session.reporter.candidate(candidate, best(found), clock.search_seconds(reserve))
+        session.reporter.candidate(candidate, best(found), clock.search_seconds(reserve), plan.task.metric)
     note_time()
     if not found:
         raise InfeasibleError(f"{plan.space.name}: no network was found within {plan.budget.bounds()}")

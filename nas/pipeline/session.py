@@ -19,9 +19,10 @@ from nas.pipeline.reporter import Reporter
 from nas.space import Architecture
 from nas.tasks import DataSet, Task
 from nas.tasks.base import InputQuantization
-from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, training_data
-from nas.training.loop import Epoch, Recipe, accuracy, batch_loss, descend, train
-from nas.training.recipe import make_optimizer
+from nas.tasks.metric import find_metric
+from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, spanning_quantization, training_data
+from nas.training.loop import Epoch, batch_loss, descend, evaluate, train
+from nas.training.recipe import make_optimizer, recipe_for
 from nas.training.runtime import Runtime, open_runtime
 
 MAX_SEED = 2**31 - 1  # with the epoch it must fit into the 64 bits of torch's generators
@@ -82,22 +83,22 @@ class Session:
             self.reporter.epoch(what, epoch, epochs)
             follow(network, epoch)
 
-        recipe = Recipe(epochs)
+        recipe = recipe_for(self.task, epochs)
         history = train(
             network, self.data, recipe, self.task.augment, self.seed, on_epoch, checkpoint, runtime=self.runtime
         )
         return network, history
 
     def validate(self, network: Network) -> float:
-        """Float accuracy on the validation split, the only one that a search may look at."""
-        return accuracy(network, self.data, self.data.validation)
+        """Float score on the validation split, the only one that a search may look at."""
+        return evaluate(network, self.data, self.data.validation).value
 
     def score(
         self, architecture: Architecture, epochs: int, what: str, report: Report = lambda epoch, score: None
     ) -> tuple[float, float]:
-        """Short training -> validation accuracy, and the seconds that it took.
+        """Short training -> validation score, and the seconds that it took.
 
-        ``report`` takes the accuracy after every epoch but the last; what it raises ends the training.
+        ``report`` takes the score after every epoch but the last; what it raises ends the training.
         """
         started = time.monotonic()
 
@@ -114,7 +115,7 @@ class Session:
 
     def epoch_seconds(self, architecture: Architecture) -> float:
         """Seconds of one training epoch on one device, from a few steps that are timed."""
-        recipe, generator = Recipe(1), torch.Generator(self.device).manual_seed(self.seed)
+        recipe, generator = recipe_for(self.task, 1), torch.Generator(self.device).manual_seed(self.seed)
         network = build_network(architecture.graph, self.seed)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model, optimizer = self.runtime.setup(network, make_optimizer(network, recipe))
@@ -153,12 +154,10 @@ def open_session(
     dataset = task.load(source, progress=reporter.progress)
     for note in dataset.notes:
         (reporter.warn if dataset.synthetic else reporter.note)(note)
-    quantization = task.input_quantization
-    if quantization is None:
-        raise InputError(f"the task {task.name} prescribes no input quantisation")
-    return Session(
-        task, dataset, training_data(dataset, quantization, runtime.device), runtime, seed, reporter, started
-    )
+    quantization = task.input_quantization or spanning_quantization(dataset)
+    metric = find_metric(task.objective, task.metric)
+    data = training_data(dataset, quantization, runtime.device, metric)
+    return Session(task, dataset, data, runtime, seed, reporter, started)
 
 
 def open_run_session(

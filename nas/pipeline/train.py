@@ -19,6 +19,7 @@ from nas.pipeline.winner import make_winner
 from nas.space import Architecture
 from nas.space.lookup import find_architecture
 from nas.tasks import Task, TaskSettings, get_task
+from nas.tasks.base import outputs_of
 
 
 def train_architecture(
@@ -76,11 +77,11 @@ def _fitted(
     """The task to train for, and the network with its input and classes."""
     task = get_task(task_name or network.task, data, settings)
     task = task.fitted(settings.input_shape or network.input_shape)
-    fitted = replace(network, task=task.name, input_shape=task.input_shape, classes=len(task.classes))
+    fitted = replace(network, task=task.name, input_shape=task.input_shape, classes=outputs_of(task))
     if task_name is None and fitted != network:
         raise InputError(
             f"the network takes {network.input_shape} and tells {network.classes} classes apart, the data has "
-            f"{task.input_shape} and {len(task.classes)}; --task {task.name} fits a new network to the data"
+            f"{task.input_shape} and {outputs_of(task)}; --task {task.name} fits a new network to the data"
         )
     return task, fitted
 

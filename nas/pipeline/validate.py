@@ -1,8 +1,9 @@
-"""Run a ``.tflite`` on a task's evaluation files or test split and count what it gets right."""
+"""Run a ``.tflite`` on a task's evaluation files or test split and score it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,28 +13,28 @@ import numpy as np
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.export.flatbuffer import input_detail, output_detail
-from nas.harness.accuracy import Score, score
 from nas.harness.litert import LiteRtModel
+from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
 from nas.pipeline.reporter import Reporter
 from nas.tasks import Task, TaskSettings, get_task, load_evaluation_folder
-from nas.tasks.base import InputQuantization
+from nas.tasks.base import InputQuantization, Split
+from nas.tasks.metric import Score, find_metric
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 EXACT_SAMPLES = 100  # compared bit by bit between TFLM and LiteRT's reference kernels
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledInputs:
-    """Samples (n, h, w, c) on the task's INT8 grid, their labels (n,), and what they are."""
+class NamedSamples:
+    """What to measure on: on the task's INT8 grid, or in real units where the task has none."""
 
     name: str
-    inputs: Int8Array
-    labels: np.ndarray[Any, Any]
+    split: Split
 
 
 def validate_model(what: Path, task_name: str, data: str | None, target: str, reporter: Reporter) -> dict[str, Any]:
-    """Accuracy of a model in LiteRT and TFLM, and the arena that it takes.
+    """Score of a model in LiteRT and TFLM, and the arena that it takes.
 
     ``score`` is LiteRT's with its default kernels, on which the benchmark's published figures rest; the rounding of
     TFLM's reference kernels differs and can turn a near tie (902 and 901 of 1,000 for the keyword reference).
@@ -59,13 +60,18 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     _require_classes(path, model, task)
     sets = _evaluation_sets(task, data, reporter)
     litert, tflm = LiteRtModel(model), TflmModel(model)
+    output, metric = output_detail(model), find_metric(task.objective, task.metric)
+    grid = InputQuantization(output.scale, output.zero_point)
     results = []
     for one in sets:
-        inputs = convert(one.inputs)
-        counted = score(litert.run, inputs, one.labels)
-        micro = score(tflm.run, inputs, one.labels)
-        results.append({"name": one.name, **_figures(counted), "tflm_correct": micro.correct})
-    few = convert(sets[0].inputs[:EXACT_SAMPLES])
+
+        def progress(done: int, total: int, name: str = one.name) -> None:
+            reporter.progress(f"{name} in TFLM", done, total)
+
+        counted = score(in_real_units(litert.run, convert, grid), one.split, metric)
+        micro = score(in_real_units(tflm.run, convert, grid), one.split, metric, progress)
+        results.append({"name": one.name, **_figures(counted), **_figures(micro, "tflm_")})
+    few = convert(np.asarray(sets[0].split.features[:EXACT_SAMPLES]))
     arena = measure_arena(model)
     return {
         "model": str(path),
@@ -123,39 +129,38 @@ def _require_classes(path: Path, model: bytes, task: Task) -> None:
             raise InputError(f"{path} was trained for {', '.join(trained)}; the data has {', '.join(task.classes)}")
 
 
-def _evaluation_sets(task: Task, data: str | None, reporter: Reporter) -> list[LabelledInputs]:
+def _evaluation_sets(task: Task, data: str | None, reporter: Reporter) -> list[NamedSamples]:
     if data is not None and any(Path(data).glob("y_labels*.csv")):
-        return [LabelledInputs(s.name, s.inputs, s.labels) for s in load_evaluation_folder(Path(data), task)]
+        found = load_evaluation_folder(Path(data), task)
+        return [NamedSamples(one.name, Split(one.inputs, one.labels, one.anomalous)) for one in found]
     dataset = task.load(data, progress=reporter.progress)
     for note in dataset.notes:
         (reporter.warn if dataset.synthetic else reporter.note)(note)
-    grid = _grid(task)
-    inputs = grid.quantize(np.asarray(dataset.test.features))
-    return [LabelledInputs(f"{dataset.name} test", inputs, np.asarray(dataset.test.labels))]
+    test, grid = dataset.test, task.input_quantization
+    if grid is not None:
+        test = Split(grid.quantize(np.asarray(test.features)), np.asarray(test.labels), test.anomalous)
+    return [NamedSamples(f"{dataset.name} test", test)]
 
 
-def _input_converter(model: bytes, task: Task) -> Any:
-    """INT8 on the task's grid -> INT8 on the model's: the same values where the two scales are equal.
+def _input_converter(model: bytes, task: Task) -> Callable[[Any], Int8Array]:
+    """``NamedSamples`` -> INT8 on the model's grid: the same values where the task's grid is equal.
 
     Raises:
         InputError: the model takes another number of values, or another type.
     """
-    detail, grid = input_detail(model), _grid(task)
+    detail, grid = input_detail(model), task.input_quantization
     if detail.dtype != "int8" or np.prod(detail.shape) != np.prod(task.input_shape):
         raise InputError(
             f"the model takes {detail.dtype} {detail.shape}, the task {task.name} gives int8 {task.input_shape}"
         )
+    if grid is None:
+        return InputQuantization(detail.scale, detail.zero_point, rounds=True).quantize
     if np.isclose(detail.scale, grid.scale, rtol=1e-6) and detail.zero_point == grid.zero_point:
         return lambda inputs: inputs
     own = InputQuantization(detail.scale, detail.zero_point)
     return lambda inputs: own.quantize(grid.dequantize(inputs))
 
 
-def _grid(task: Task) -> InputQuantization:
-    if task.input_quantization is None:
-        raise InputError(f"the task {task.name} prescribes no input quantisation")
-    return task.input_quantization
-
-
-def _figures(counted: Score) -> dict[str, Any]:
-    return {"score": counted.accuracy, "correct": counted.correct, "total": counted.total}
+def _figures(found: Score, prefix: str = "") -> dict[str, Any]:
+    figures = {"score": found.value, "correct": found.correct, "total": found.total}
+    return {f"{prefix}{name}": figure for name, figure in figures.items() if not prefix or name != "total"}

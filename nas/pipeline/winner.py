@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,18 @@ from nas.export.parity import check, compare, default_bounds
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
 from nas.files import write_bytes, write_json
-from nas.harness.accuracy import Score, score
 from nas.harness.litert import LiteRtModel
 from nas.harness.onnx_runtime import run_onnx
+from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
 from nas.models.network import Network, build_network
 from nas.pipeline.plan import with_plan
 from nas.pipeline.session import Session
 from nas.plan.placement import Planning
 from nas.space import Architecture
-from nas.training.loop import accuracy, predict
+from nas.tasks.base import InputQuantization
+from nas.tasks.metric import Objective, Score
+from nas.training.loop import evaluate, predict
 
 CALIBRATION_SAMPLES = (
     200  # training samples; the converter was tried with 100 to 200, and INT8 then stays within 1 point of float
@@ -76,10 +79,10 @@ class Winner:
             "measured": asdict(self.measured),
             "metric": self.metric,
             "float_score": self.float_score,
-            "int8_score": self.int8.accuracy,
+            "int8_score": self.int8.value,
             "int8_correct": self.int8.correct,
             "int8_total": self.int8.total,
-            "int8_score_tflm": self.int8_tflm.accuracy,
+            "int8_score_tflm": self.int8_tflm.value,
             "float_validation_score": self.validation_score,
             "train_seconds": round(self.train_seconds, 1),
             "folder": self.folder.name,
@@ -103,15 +106,13 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, ep
     measured = Measured(len(model), arena.total_bytes, arena.activation_bytes)
     write_c_source(model, folder, arena_bytes=arena.total_bytes)
     parity = measure_parity(session, network, model, folder / "model.onnx")
-    test = session.test()
-    inputs, labels = nhwc(test.inputs), test.labels.cpu().numpy()
     winner = Winner(
         architecture,
         budget.cost(architecture),
         measured,
-        accuracy(network, session.data, test),
-        score(LiteRtModel(model).run, inputs, labels),
-        score(TflmModel(model).run, inputs, labels),
+        evaluate(network, session.data, session.test()).value,
+        score_file(session, model, LiteRtModel(model).run, "LiteRT"),
+        score_file(session, model, TflmModel(model).run, "TFLM"),
         session.validate(network),
         session.task.metric,
         parity,
@@ -164,6 +165,22 @@ def export_network(
     return model
 
 
+def score_file(session: Session, model: bytes, run: Callable[[Int8Array], Int8Array], runtime: str) -> Score:
+    """Score of the INT8 file on the test split."""
+
+    def progress(done: int, total: int) -> None:
+        session.reporter.progress(f"test samples in {runtime}", done, total)
+
+    outputs = in_real_units(run, session.quantization.quantize, output_grid(model))
+    return score(outputs, session.dataset.test, session.data.metric, progress)
+
+
+def output_grid(model: bytes) -> InputQuantization:
+    """The int8 scale of a model's output."""
+    detail = output_detail(model)
+    return InputQuantization(detail.scale, detail.zero_point)
+
+
 def measure_parity(session: Session, network: Network, model: bytes, onnx_path: Path) -> dict[str, Any]:
     """Outputs of torch, ONNX, LiteRT and TFLM on the same validation samples, compared and held against the bounds.
 
@@ -172,19 +189,15 @@ def measure_parity(session: Session, network: Network, model: bytes, onnx_path: 
     """
     inputs = session.data.validation.inputs[:PARITY_SAMPLES]
     features = session.data.dequantize(inputs)
-    detail = output_detail(model)
-
-    def real(outputs: Int8Array) -> np.ndarray[Any, Any]:
-        return (outputs.astype(np.float64) - detail.zero_point) * detail.scale
-
+    grid = output_grid(model)
     outputs = {
         "torch": predict(network, session.data, inputs).cpu().numpy(),
         "onnx": run_onnx(onnx_path, features.cpu().numpy()),
-        "litert": real(LiteRtModel(model, kernels="reference").run(nhwc(inputs))),
-        "tflm": real(TflmModel(model).run(nhwc(inputs))),
+        "litert": grid.dequantize(LiteRtModel(model, kernels="reference").run(nhwc(inputs))),
+        "tflm": grid.dequantize(TflmModel(model).run(nhwc(inputs))),
     }
     report = compare(outputs, "torch")
-    check(report, default_bounds(outputs, detail.scale))
+    check(report, default_bounds(outputs, grid.scale, classes=session.task.objective is Objective.CLASSIFY))
     return report.to_dict()
 
 

@@ -64,6 +64,20 @@ COSTS = {
 }
 
 
+class ScoreUnit(NamedTuple):
+    """How a score is called and shown."""
+
+    label: str
+    factor: float
+    template: str
+
+
+SCORES = {
+    "accuracy": ScoreUnit("score in the search, %", 100.0, "{:.1f} %"),
+    "auc": ScoreUnit("score in the search (AUC)", 1.0, "{:.3f}"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Crowd:
     """What words should not cover, in pixels: dots (number, 2), lines, and areas that are ``taken``."""
@@ -83,7 +97,11 @@ class _Crowd:
 
 
 def plot_front(
-    candidates: Sequence[Candidate], winners: Sequence[Candidate], names: Sequence[str], bounds: Mapping[str, int]
+    candidates: Sequence[Candidate],
+    winners: Sequence[Candidate],
+    names: Sequence[str],
+    bounds: Mapping[str, int],
+    metric: str = "accuracy",
 ) -> bytes:
     """The picture as the bytes of an SVG file; the same search gives the same bytes.
 
@@ -92,30 +110,36 @@ def plot_front(
         winners: those of the candidates that are exported.
         names: of the costs to draw, at least one of ``COSTS``.
         bounds: those of the budget by the name of the cost, in bytes and ops.
+        metric: what the scores mean, one of ``SCORES``.
     """
-    return figure_bytes(front_figure(candidates, winners, names, bounds), "svg")
+    return figure_bytes(front_figure(candidates, winners, names, bounds, metric), "svg")
 
 
 def front_figure(
-    candidates: Sequence[Candidate], winners: Sequence[Candidate], names: Sequence[str], bounds: Mapping[str, int]
+    candidates: Sequence[Candidate],
+    winners: Sequence[Candidate],
+    names: Sequence[str],
+    bounds: Mapping[str, int],
+    metric: str = "accuracy",
 ) -> Figure:
     """A panel for each cost, with one scale of scores."""
     from matplotlib.figure import Figure
 
     scored, different = [one for one in candidates if not one.pruned], _different(winners)
+    score = SCORES[metric]
     figure = Figure(figsize=(max(WIDTH * len(names), 5), HEIGHT), layout="constrained")
     row = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(row, names, strict=True):
-        _draw_panel(axes, scored, different, name, bounds.get(name))
+        _draw_panel(axes, scored, different, name, bounds.get(name), score)
     if not scored:
-        row[0].set_ylim(0, 100)
-    row[0].set_ylabel("score in the search, %", fontsize=FONT + 1)
+        row[0].set_ylim(0, score.factor)
+    row[0].set_ylabel(score.label, fontsize=FONT + 1)
     figure.suptitle(_title(len(scored), len(different), len(candidates) - len(scored)), fontsize=11, x=0.01, ha="left")
     handles, labels = row[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=FONT + 1)
     figure.draw_without_rendering()  # places the axes, so that it is known what names of winners would cover
     for axes, name in zip(row, names, strict=True):
-        _name_winners(axes, scored, different, name)
+        _name_winners(axes, scored, different, name, score)
     return figure
 
 
@@ -140,18 +164,23 @@ def _different(winners: Sequence[Candidate]) -> list[Candidate]:
     return sorted({winner.number: winner for winner in winners}.values(), key=lambda winner: -winner.score)
 
 
-def _points(candidates: Sequence[Candidate], name: str) -> list[Point]:
-    """Cost in its unit, and score in %."""
-    return [(getattr(one.cost, name) / COSTS[name].per, 100 * one.score) for one in candidates]
+def _points(candidates: Sequence[Candidate], name: str, score: ScoreUnit) -> list[Point]:
+    """Cost and score in their units."""
+    return [(getattr(one.cost, name) / COSTS[name].per, score.factor * one.score) for one in candidates]
 
 
 def _draw_panel(
-    axes: Axes, scored: Sequence[Candidate], winners: Sequence[Candidate], name: str, bound: int | None
+    axes: Axes,
+    scored: Sequence[Candidate],
+    winners: Sequence[Candidate],
+    name: str,
+    bound: int | None,
+    score: ScoreUnit,
 ) -> None:
     unit, front = COSTS[name], pareto_front(scored, [name])
-    _draw_dots(axes, _points(thinned(scored, front), name))
-    _draw_front(axes, _points(front, name), axes.dataLim.x1)
-    marks = _points(winners, name)
+    _draw_dots(axes, _points(thinned(scored, front), name, score))
+    _draw_front(axes, _points(front, name, score), axes.dataLim.x1)
+    marks = _points(winners, name, score)
     style: dict[str, Any] = {"ls": "", "marker": "D", "ms": 6.5, "color": VERMILLION, "mec": "white", "zorder": 4}
     axes.plot(*_columns(marks), label="winner", **style)
     if bound is not None:
@@ -188,12 +217,15 @@ def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def _name_winners(axes: Axes, scored: Sequence[Candidate], winners: Sequence[Candidate], name: str) -> None:
+def _name_winners(
+    axes: Axes, scored: Sequence[Candidate], winners: Sequence[Candidate], name: str, score: ScoreUnit
+) -> None:
     """Score and cost beside each, where the words cover least."""
-    crowd = _crowd(axes, _points(scored, name), _points(winners, name))
-    for winner, point in zip(winners, _points(winners, name), strict=True):
+    marks = _points(winners, name, score)
+    crowd = _crowd(axes, _points(scored, name, score), marks)
+    for winner, point in zip(winners, marks, strict=True):
         cost = COSTS[name].show(getattr(winner.cost, name))
-        crowd.taken.append(_name_winner(axes, f"{100 * winner.score:.1f} %, {cost}", point, crowd))
+        crowd.taken.append(_name_winner(axes, f"{score.template.format(point[1])}, {cost}", point, crowd))
 
 
 def _crowd(axes: Axes, dots: Sequence[Point], marks: Sequence[Point]) -> _Crowd:

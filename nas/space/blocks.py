@@ -79,11 +79,21 @@ def temporal(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
     return graph.add(x, y, f"{name}.add", relu=True) if block.residual else y
 
 
+def dense(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
+    """Dense layer, batch norm, ReLU over a vector; kernel and stride are 1."""
+    return graph.fully_connected(x, name, block.width, relu=True)
+
+
 def pool_dense(graph: GraphBuilder, x: int, classes: int) -> int:
     """Average pool over the whole map, dense layer, softmax."""
     x = graph.global_average_pool(x, "pool")
     x = graph.fully_connected(x, "dense", classes)
     return graph.softmax(x, "softmax")
+
+
+def linear(graph: GraphBuilder, x: int, values: int) -> int:
+    """Dense layer alone: what an autoencoder makes of its input."""
+    return graph.fully_connected(x, "output", values)
 
 
 BLOCKS: dict[str, Callable[[GraphBuilder, int, str, Block], int]] = {
@@ -92,9 +102,12 @@ BLOCKS: dict[str, Callable[[GraphBuilder, int, str, Block], int]] = {
     "ibn": inverted_bottleneck,
     "residual": residual,
     "temporal": temporal,
+    "dense": dense,
 }
 HIDDEN = frozenset({"ibn", "residual"})  # kinds whose blocks have ``hidden`` channels
 # Kinds with a depthwise convolution: the converter writes one whose strides differ as a grouped convolution.
 SQUARE_STRIDE = frozenset({"ds", "ibn", "temporal"})
 SHORTCUT_BUT_FIRST = frozenset({"ibn", "temporal"})  # kinds whose blocks add their input, but for a stage's first
-HEADS: dict[str, Callable[[GraphBuilder, int, int], int]] = {"pool_dense": pool_dense}
+VECTOR = frozenset({"dense"})  # kinds over vectors, which have neither kernel nor stride
+HEADS: dict[str, Callable[[GraphBuilder, int, int], int]] = {"pool_dense": pool_dense, "linear": linear}
+VECTOR_HEADS = frozenset({"linear"})  # what a network of vectors ends in; the others take maps

@@ -150,12 +150,12 @@ class GraphBuilder:
             return x
         return self._append(Op(OpKind.AVERAGE_POOL_2D, name, (x,), self._next, (1, w), (1, w)), (h, 1, c))
 
-    def fully_connected(self, x: int, name: str, width: int) -> int:
-        """Dense layer without activation over the flattened input: (...) -> (width,)."""
+    def fully_connected(self, x: int, name: str, width: int, relu: bool = False) -> int:
+        """Dense layer over the flattened input, with batch norm if it has a ReLU: (...) -> (width,)."""
         features = math.prod(self.shapes[x])
         weights = (width, features), width * features, width
         return self._append(
-            Op(OpKind.FULLY_CONNECTED, name, (x,), self._next, (1, 1), (1, 1), False, *weights), (width,)
+            Op(OpKind.FULLY_CONNECTED, name, (x,), self._next, (1, 1), (1, 1), relu, *weights), (width,)
         )
 
     def softmax(self, x: int, name: str) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nas.errors import SpecError
-from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SQUARE_STRIDE
+from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SQUARE_STRIDE, VECTOR, VECTOR_HEADS
 
 MAX_WIDTH = 4096  # channels; far above what a microcontroller holds, low enough to catch a slip of the finger
 MAX_REPEAT = 64
@@ -60,11 +60,20 @@ class StageSpec(Table):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]  # decisions and layers are named STAGE.NUMBER.PART
     kind: str
-    kernel: Kernels
+    kernel: Kernels = ((1, 1),)  # kinds over maps must give it, kinds over vectors have none
     stride: Stride = (1, 1)
     width: Options
     hidden: Options = (0,)  # channels inside a block; 0: the kind has none
     repeat: Options = (1,)
+
+    @model_validator(mode="after")
+    def _window(self) -> StageSpec:
+        """Kinds over maps have a kernel and may have a stride, those over vectors neither."""
+        if self.kind in BLOCKS and (self.kind in VECTOR) == ("kernel" in self.model_fields_set):
+            raise ValueError(f"kernel: a stage of kind {self.kind} {'has none' if self.kind in VECTOR else 'needs it'}")
+        if self.kind in VECTOR and self.stride != (1, 1):
+            raise ValueError(f"stride: a stage of kind {self.kind} has none, found {list(self.stride)}")
+        return self
 
     @model_validator(mode="after")
     def _possible(self) -> StageSpec:
@@ -122,7 +131,7 @@ class SpaceSpec(Table):
     description: str
     source: str
     input: Shape
-    classes: Annotated[int, Field(ge=1)]
+    classes: Annotated[int, Field(ge=1)]  # values of the output; an autoencoder has as many as its input
     stage: list[StageSpec] = Field(min_length=1)
     head: HeadSpec
     point: list[PointSpec] = []
@@ -133,6 +142,18 @@ class SpaceSpec(Table):
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
                 raise ValueError(f"{table}: names must differ, found {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _maps_or_vectors(self) -> SpaceSpec:
+        """A flattened map has another order in torch than in TFLite, so that a space is all of one sort."""
+        vectors = self.head.kind in VECTOR_HEADS
+        for stage in self.stage:
+            if (stage.kind in VECTOR) != vectors:
+                kinds = sorted(VECTOR if vectors else set(BLOCKS) - VECTOR)
+                raise ValueError(f"stage: with the head {self.head.kind}, {stage.name} must be {' or '.join(kinds)}")
+        if vectors and self.input[:2] != (1, 1):
+            raise ValueError(f"input: dense stages take a vector, [1, 1, n], found {list(self.input)}")
         return self
 
 

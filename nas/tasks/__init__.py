@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nas.errors import InputError
 from nas.tasks import audio_features
+from nas.tasks.ad import AnomalyDetection
 from nas.tasks.audio import make_keywords, make_sounds
 from nas.tasks.base import DataSet, InputQuantization, Progress, Split, Task, TrainingSplit
 from nas.tasks.evaluation import EvaluationSet, load_evaluation_folder
@@ -37,6 +38,11 @@ __all__ = [
 ]
 
 Source = str | Path | None
+
+
+def _ad(source: Source, settings: TaskSettings) -> Task:
+    settings.require_only("ad")
+    return AnomalyDetection()
 
 
 def _ic(source: Source, settings: TaskSettings) -> Task:
@@ -73,6 +79,7 @@ def _image(source: Source, settings: TaskSettings) -> Task:
 
 
 _TASKS: dict[str, Callable[[Source, TaskSettings], Task]] = {
+    "ad": _ad,
     "audio": _audio,
     "ic": _ic,
     "ic2": _ic2,

@@ -15,6 +15,7 @@ from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
 from nas.tasks.feature_cache import cached_features
 from nas.tasks.keywords import parse_keywords
 from nas.tasks.kws import REFERENCE_INPUT, hide_runs
+from nas.tasks.metric import Objective
 from nas.tasks.mfcc import BENCHMARK, FeatureSettings
 from nas.tasks.settings import TaskSettings
 from nas.tasks.sources import BUILTIN, resolve_source, user_cache
@@ -36,6 +37,7 @@ class UserAudio:
     default_space: str = "kws_micronet"
     spaces: tuple[str, ...] = ("kws",)
     custom: bool = True
+    objective: Objective = Objective.CLASSIFY
     metric: str = "accuracy"
     wire_type: WireType = "int8"
 

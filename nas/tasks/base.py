@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from nas.tasks.metric import Flags, Objective
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +21,20 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Features = npt.NDArray[np.floating[Any] | np.uint8]
 Int8Array = npt.NDArray[np.int8]
 Labels = npt.NDArray[np.int64]
-WireType = Literal["int8", "uint8"]
+WireType = Literal["int8", "uint8", "float32"]
+
+
+class Samples(Protocol):
+    """Features (n, h, w, c) in real units: an array, or what computes them when rows of it are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, h, w, c)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]: ...
+
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` during long work, say ``("test features", 512, 2075)``."""
@@ -26,13 +42,24 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class InputQuantization:
-    """The int8 scale of a network's input: ``real = (q - zero_point) * scale``."""
+    """The int8 scale of a network's input: ``real = (q - zero_point) * scale``.
+
+    ``rounds``: to the nearest, as the benchmark's firmware does where it is sent real values (AD).
+    """
 
     scale: float
     zero_point: int
+    rounds: bool = False
+
+    @classmethod
+    def spanning(cls, low: float, high: float) -> InputQuantization:
+        """The finest scale that holds everything from ``low`` to ``high``, and zero."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = float(np.float32((high - low) / 255 or 1.0))
+        return cls(scale, round(-128 - low / scale), rounds=True)
 
     def quantize(self, features: Features) -> Int8Array:
-        """Turn features into int8 exactly as the benchmark made its evaluation files.
+        """Turn features into int8, by default exactly as the benchmark made its evaluation files.
 
         Features of uint8 are on the wire already, 128 above int8, whatever their scale: a pixel of 255 is 127.
 
@@ -44,7 +71,8 @@ class InputQuantization:
             on_wire: Int8Array = (np.asarray(features, np.uint8) ^ np.uint8(128)).view(np.int8)
             return on_wire
         scaled = np.asarray(features, np.float32) / np.float32(self.scale) + np.float32(self.zero_point)
-        quantized: Int8Array = np.trunc(scaled).clip(-128, 127).astype(np.int8)
+        whole = np.rint(scaled) if self.rounds else np.trunc(scaled)
+        quantized: Int8Array = whole.clip(-128, 127).astype(np.int8)
         return quantized
 
     def dequantize(self, quantized: Int8Array) -> npt.NDArray[np.float32]:
@@ -57,10 +85,13 @@ class Split:
     """Clean samples to measure on: features (n, h, w, c), often memory-mapped, and labels (n,).
 
     Features are real numbers, or uint8 as they go over the wire: see ``InputQuantization.quantize``.
+
+    ``anomalous`` (clips,) where clips are to be told apart: each has as many samples, one clip's after another's.
     """
 
-    features: Features
+    features: Samples
     labels: Labels
+    anomalous: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,7 +105,7 @@ class TrainingSplit:
     one variant per sample at random.
     """
 
-    features: Features
+    features: Iterable[Samples]
     labels: Labels
 
     def __len__(self) -> int:
@@ -120,7 +151,7 @@ def fingerprint(*splits: Split | TrainingSplit) -> str:
     digest = hashlib.sha256()
     for split in splits:
         digest.update(np.ascontiguousarray(split.labels).data)
-        digest.update(np.ascontiguousarray(split.features).data)
+        digest.update(np.ascontiguousarray(np.asarray(split.features)).data)
     return digest.hexdigest()[:16]
 
 
@@ -152,12 +183,18 @@ class Task(Protocol):
         """Name of each label, in label order."""
 
     @property
+    def objective(self) -> Objective:
+        """What networks are trained for."""
+
+    @property
     def metric(self) -> str:
-        """What a score means: ``"accuracy"`` is the share of samples whose top class is right."""
+        """What a score means: ``"accuracy"``, the share of samples whose top class is right, or ``"auc"``, how well
+        anomalous clips are told from others (see ``nas.tasks.metric``).
+        """
 
     @property
     def input_quantization(self) -> InputQuantization | None:
-        """Scale that the benchmark's evaluation files are stored on; None where any scale will do."""
+        """Scale that the benchmark's evaluation files are stored on; None where it sends real values."""
 
     @property
     def wire_type(self) -> WireType:
@@ -194,3 +231,8 @@ class Task(Protocol):
 
     def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Vary a training batch (n, c, h, w); a pure function of the batch and the generator's state."""
+
+
+def outputs_of(task: Task) -> int:
+    """Values of a network's output: one for each class, or as many as a sample has."""
+    return math.prod(task.input_shape) if task.objective is Objective.RECONSTRUCT else len(task.classes)

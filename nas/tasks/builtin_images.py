@@ -102,7 +102,7 @@ def generate_people(shape: tuple[int, int, int]) -> DataSet:
 def _data_set(
     name: str, classes: tuple[str, ...], notice: str, train: Split, validation: Split, test: Split
 ) -> DataSet:
-    training = TrainingSplit(train.features[np.newaxis], train.labels)
+    training = TrainingSplit((train.features,), train.labels)
     content = fingerprint(training, validation, test)
     return DataSet(name, True, classes, training, validation, test, (notice,), content)
 

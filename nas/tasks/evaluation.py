@@ -2,7 +2,8 @@
 
 A folder holds one ``.bin`` file per sample, on the reference network's int8 scale or, where the task says so, 128
 above it as uint8, and one or more lists ``y_labels*.csv`` with lines ``file, classes, label`` (mlcommons/tiny,
-benchmark/runner). Nothing here is ever used for training.
+benchmark/runner). Files of anomaly detection are whole spectrograms in float32, of which the runner sends one window
+after the other, as ``file, 2, label, 2560, 512`` says. Nothing here is ever used for training.
 """
 
 from __future__ import annotations
@@ -13,18 +14,27 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import DataError
-from nas.tasks.base import Int8Array, Labels, Task
+from nas.tasks.ad import AnomalyDetection
+from nas.tasks.base import Int8Array, Labels, Samples, Task
+from nas.tasks.metric import Flags
+from nas.tasks.toycar import NAME, read_spectrogram
 
 LISTS = "y_labels*.csv"
+WINDOW_FIELDS = "2560,512"  # bytes of a window, and from one to the next: five frames of 128 float32, and one
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """One list of evaluation files: int8 inputs (n, h, w, c) on the task's input scale, labels (n,)."""
+    """One list of evaluation files: inputs (n, h, w, c), labels (n,).
+
+    Inputs are int8 on the task's input scale, or real values where the task has none; then ``anomalous`` (files,) tells
+    what the list does.
+    """
 
     name: str
-    inputs: Int8Array
+    inputs: Samples
     labels: Labels
+    anomalous: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,6 +59,8 @@ def _read_set(path: Path, task: Task) -> EvaluationSet:
     lines = [(number, line) for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: lists no file")
+    if isinstance(task, AnomalyDetection):
+        return _read_clips(path, lines, task)
     samples = [_parse(f"{path}:{number}", line, task) for number, line in lines]
     inputs = np.stack(
         [_read_input(path, number, name, task) for (number, _), (name, _) in zip(lines, samples, strict=True)]
@@ -80,3 +92,32 @@ def _read_input(listed_in: Path, number: int, name: str, task: Task) -> Int8Arra
         )
     values = np.frombuffer(data, task.wire_type).astype(np.int16).reshape(task.input_shape)
     return (values - 128 if task.wire_type == "uint8" else values).astype(np.int8)
+
+
+def _read_clips(path: Path, lines: list[tuple[int, str]], task: AnomalyDetection) -> EvaluationSet:
+    """A list of spectrograms, each cut as the task sees it; its machine is in its name."""
+    clips, machines, anomalous = [], [], []
+    for number, line in lines:
+        name, label, machine = _parse_clip(f"{path}:{number}", line)
+        clips.append(read_spectrogram(path.parent / name))
+        machines.append(machine)
+        anomalous.append(label)
+    if len({*anomalous}) < 2:
+        raise DataError(f"{path}: files of one label only; an AUC needs normal ones (0) and anomalies (1)")
+    split = task.split(np.stack(clips), np.array(machines), np.array(anomalous))
+    return EvaluationSet(path.stem, split.features, split.labels, split.anomalous)
+
+
+def _parse_clip(where: str, line: str) -> tuple[str, bool, int]:
+    """File name, whether it is an anomaly, and the machine."""
+    fields = [field.strip() for field in line.split(",")]
+    if len(fields) != 5 or fields[1] != "2" or fields[2] not in ("0", "1") or ",".join(fields[3:]) != WINDOW_FIELDS:
+        raise DataError(
+            f"{where}: cannot read {line.strip()!r}; expected file,2,label,{WINDOW_FIELDS} with label 0 or 1"
+        )
+    match = NAME.fullmatch(fields[0])
+    if match is None:
+        raise DataError(
+            f"{where}: no machine in the name {fields[0]}; expected such as normal_id_01_00000003_hist_librosa.bin"
+        )
+    return fields[0], fields[2] == "1", int(match["machine"])

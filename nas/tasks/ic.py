@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nas.tasks import builtin_images, cifar10
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
+from nas.tasks.metric import Objective
 from nas.tasks.sources import resolve_source
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ImageClassification:
     custom: bool = False
     input_shape: tuple[int, int, int] = cifar10.IMAGE_SHAPE
     classes: tuple[str, ...] = cifar10.CLASSES
+    objective: Objective = Objective.CLASSIFY
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
     wire_type: WireType = "uint8"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nas.tasks import builtin_speech, mfcc
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
 from nas.tasks.feature_cache import cached_features
+from nas.tasks.metric import Objective
 from nas.tasks.sources import resolve_source, user_cache
 from nas.tasks.speech_commands import CLASSES, read_audio, take_inventory
 
@@ -32,6 +33,7 @@ class KeywordSpotting:
     custom: bool = False
     input_shape: tuple[int, int, int] = mfcc.BENCHMARK.shape
     classes: tuple[str, ...] = CLASSES
+    objective: Objective = Objective.CLASSIFY
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
     wire_type: WireType = "int8"

@@ -10,6 +10,7 @@ from nas.errors import DataError
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
 from nas.tasks.image_augment import vary_images
 from nas.tasks.image_folders import find_classes, take_inventory
+from nas.tasks.metric import Objective
 from nas.tasks.pixel_cache import load_images
 from nas.tasks.sources import default_folders, resolve_source
 from nas.tasks.vww import REFERENCE_INPUT
@@ -34,6 +35,7 @@ class OwnImages:
     spaces: tuple[str, ...] = ("vww", "ic")
     custom: bool = True
     input_shape: tuple[int, int, int] = (96, 96, 3)
+    objective: Objective = Objective.CLASSIFY
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
     wire_type: WireType = "uint8"

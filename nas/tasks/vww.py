@@ -10,6 +10,7 @@ from nas.tasks import builtin_images
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
 from nas.tasks.image_augment import vary_images
 from nas.tasks.image_folders import take_inventory
+from nas.tasks.metric import Objective
 from nas.tasks.pixel_cache import load_images
 from nas.tasks.sources import resolve_source
 
@@ -32,6 +33,7 @@ class VisualWakeWords:
     custom: bool = False
     input_shape: tuple[int, int, int] = (96, 96, 3)
     classes: tuple[str, ...] = CLASSES
+    objective: Objective = Objective.CLASSIFY
     metric: str = "accuracy"
     input_quantization: InputQuantization = REFERENCE_INPUT
     wire_type: WireType = "uint8"

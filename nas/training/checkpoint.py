@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,4 +57,4 @@ class Checkpoint:
         return [Epoch(**epoch) for epoch in state["history"]]
 
     def _identity(self) -> dict[str, Any]:
-        return {"recipe": asdict(self.recipe), "seed": self.seed, "precision": self.precision}
+        return {"recipe": json.dumps(asdict(self.recipe)), "seed": self.seed, "precision": self.precision}

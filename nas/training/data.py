@@ -13,17 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.tasks.base import DataSet, Features, InputQuantization, Split
+from nas.tasks.base import DataSet, InputQuantization, Samples, Split
+from nas.tasks.metric import ACCURACY, Flags, Metric
 
 CHUNK_SAMPLES = 2048  # that are float32 at once: the images of CIFAR-10 together would take 0.6 GB, several times over
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledTensors:
-    """``inputs`` INT8 (n, c, h, w) and ``labels`` int64 (n,)."""
+    """``inputs`` INT8 (n, c, h, w) and ``labels`` int64 (n,); ``anomalous`` as in ``Split``."""
 
     inputs: Tensor
     labels: Tensor
+    anomalous: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class TrainingData:
     validation: LabelledTensors
     quantization: InputQuantization
     classes: int
+    metric: Metric = ACCURACY
 
     @property
     def device(self) -> torch.device:
@@ -52,23 +55,42 @@ class TrainingData:
         return features.contiguous(memory_format=torch.channels_last)
 
 
-def training_data(data: DataSet, quantization: InputQuantization, device: torch.device) -> TrainingData:
+def training_data(
+    data: DataSet,
+    quantization: InputQuantization,
+    device: torch.device,
+    metric: Metric = ACCURACY,
+) -> TrainingData:
     """Quantise the features of a data set once and put them on ``device``."""
-    variants, *shape = data.train.features.shape
-    train = _quantized(data.train.features.reshape(-1, *shape[1:]), quantization)
+    variants = tuple(data.train.features)
+    count, height, width, channels = variants[0].shape
+    train = torch.empty((len(variants), count, channels, height, width), dtype=torch.int8)
+    for number, variant in enumerate(variants):
+        train[number] = _quantized(variant, quantization)
     return TrainingData(
-        train.view(variants, shape[0], *train.shape[1:]).to(device),
+        train.to(device),
         torch.from_numpy(np.array(data.train.labels)).to(device),
         labelled_tensors(data.validation, quantization, device),
         quantization,
         len(data.classes),
+        metric,
     )
 
 
 def labelled_tensors(split: Split, quantization: InputQuantization, device: torch.device) -> LabelledTensors:
     """One split, quantised, on ``device``."""
     inputs = _quantized(split.features, quantization)
-    return LabelledTensors(inputs.to(device), torch.from_numpy(np.array(split.labels)).to(device))
+    return LabelledTensors(inputs.to(device), torch.from_numpy(np.array(split.labels)).to(device), split.anomalous)
+
+
+def spanning_quantization(data: DataSet) -> InputQuantization:
+    """The finest grid that holds every training sample; others may saturate, as they do on the device."""
+    low, high = 0.0, 0.0
+    for variant in data.train.features:
+        for start in range(0, len(variant), CHUNK_SAMPLES):
+            chunk = np.asarray(variant[start : start + CHUNK_SAMPLES])
+            low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+    return InputQuantization.spanning(low, high)
 
 
 def epoch_generator(device: torch.device, seed: int, number: int) -> torch.Generator:
@@ -93,7 +115,7 @@ def epoch_batches(data: TrainingData, batch_size: int, generator: torch.Generato
         yield data.dequantize(data.train_inputs[variant[rows], rows]), data.train_labels[rows]
 
 
-def _quantized(features: Features, quantization: InputQuantization) -> Tensor:
+def _quantized(features: Samples, quantization: InputQuantization) -> Tensor:
     """Real (n, h, w, c) -> INT8 (n, c, h, w)."""
     count, height, width, channels = features.shape
     inputs = np.empty((count, channels, height, width), np.int8)

@@ -7,18 +7,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from nas.models.network import Network
+from nas.tasks.metric import Objective, Score
 from nas.training.checkpoint import Checkpoint, Epoch
 from nas.training.data import LabelledTensors, TrainingData, epoch_batches, epoch_generator, steps_per_epoch
 from nas.training.parallel import average_statistics, join, synchronised_norms
 from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
 from nas.training.runtime import Runtime, open_runtime
 
-__all__ = ["Augment", "Epoch", "OnEpoch", "Recipe", "accuracy", "batch_loss", "descend", "predict", "train"]
+__all__ = ["Augment", "Epoch", "OnEpoch", "Recipe", "batch_loss", "descend", "evaluate", "predict", "train"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 OnEpoch = Callable[[Epoch], None]
@@ -111,10 +113,20 @@ def _train_epoch(
 
 
 def batch_loss(network: Network, inputs: Tensor, labels: Tensor, recipe: Recipe, runtime: Runtime) -> Tensor:
-    """Mean cross-entropy of inputs (n, c, h, w): the forward pass in the runtime's precision, the loss in float32."""
+    """Mean loss of inputs (n, c, h, w): the forward pass in the runtime's precision, the loss in float32."""
     with runtime.autocast():
-        logits = network.logits(inputs)
-    return F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        outputs = network.logits(inputs)
+    return loss_of(outputs.float(), inputs, labels, recipe)
+
+
+def loss_of(outputs: Tensor, inputs: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Mean loss of outputs (n, k): cross-entropy, or the squared error of a reconstruction over the inputs' variance.
+
+    So the loss of a network that gives the mean of its inputs is 1, near what classifiers begin with, on any scale.
+    """
+    if recipe.objective is Objective.RECONSTRUCT:
+        return F.mse_loss(outputs, inputs.flatten(1)) / inputs.var()
+    return F.cross_entropy(outputs, labels, label_smoothing=recipe.label_smoothing)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, runtime: Runtime) -> None:
@@ -126,15 +138,19 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, runtime: Runtime) ->
 
 @torch.inference_mode()
 def predict(network: Network, data: TrainingData, inputs: Tensor, batch_size: int = 500) -> Tensor:
-    """Class probabilities (n, classes) of INT8 inputs (n, c, h, w), in float32 whatever the network was trained in."""
+    """Outputs (n, k) for INT8 inputs (n, c, h, w), in float32 whatever the network was trained in."""
     network.eval()
     with full_precision(inputs.device):
         return torch.cat([network(data.dequantize(batch)) for batch in torch.split(inputs, batch_size)])
 
 
-def accuracy(network: Network, data: TrainingData, split: LabelledTensors) -> float:
-    """Share of a split that the float network gets right."""
-    return float((predict(network, data, split.inputs).argmax(1) == split.labels).float().mean())
+def evaluate(network: Network, data: TrainingData, split: LabelledTensors, batch_size: int = 500) -> Score:
+    """Score of the float network on a split, by the metric of the data; its inputs are those on the INT8 grid."""
+    values = []
+    for inputs, labels in zip(*(torch.split(each, batch_size) for each in (split.inputs, split.labels)), strict=True):
+        outputs, features = predict(network, data, inputs, batch_size), data.dequantize(inputs)
+        values.append(data.metric.judge(*(each.cpu().numpy() for each in (outputs, features, labels))))
+    return data.metric.combine(np.concatenate(values), split.anomalous)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

@@ -66,7 +66,7 @@ def synchronised_norms(network: nn.Module, runtime: Runtime) -> Iterator[None]:
     if runtime.world_size == 1 or runtime.device.type != "cuda":
         yield
         return
-    plain = {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    plain = {name: each for name, each in network.named_modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)}
     # The new modules hold the very same parameters and buffers.
     nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     try:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from nas import defaults
+from nas.tasks import Task
+from nas.tasks.metric import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,12 @@ class Recipe:
     weight_decay: float = defaults.WEIGHT_DECAY
     warmup: float = defaults.LEARNING_WARM_UP
     label_smoothing: float = defaults.LABEL_SMOOTHING
+    objective: Objective = Objective.CLASSIFY
+
+
+def recipe_for(task: Task, epochs: int) -> Recipe:
+    """How networks of a task are trained."""
+    return Recipe(epochs, objective=task.objective)
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

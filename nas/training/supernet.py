@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from nas.models.network import Convolution, Network
+from nas.models.network import Network
 from nas.models.supernet import Supernet
 from nas.space import Architecture, SearchSpace
 from nas.training.data import TrainingData, epoch_generator
-from nas.training.loop import Augment, accuracy
+from nas.training.loop import Augment, evaluate, loss_of
 from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
 from nas.training.runtime import Runtime
 
@@ -75,7 +74,7 @@ class SupernetTraining:
         parts = max(min(len(networks), len(labels) // LEAST_PART), 1)
         total = labels.new_zeros((), dtype=torch.float32)
         for network, some, wanted in zip(networks, inputs.chunk(parts), labels.chunk(parts), strict=False):
-            loss = self._cross_entropy(some, wanted, self.network.choose(network)) * (len(wanted) / len(labels))
+            loss = self._batch_loss(some, wanted, self.network.choose(network)) * (len(wanted) / len(labels))
             self.runtime.backward(loss)
             total += loss.detach()
         self._end_step()
@@ -89,8 +88,8 @@ class SupernetTraining:
         return network
 
     def score(self, architecture: Architecture) -> float:
-        """Accuracy on the validation split with inherited weights."""
-        return accuracy(self.inherit(architecture), self.data, self.data.validation)
+        """Score on the validation split with inherited weights."""
+        return evaluate(self.inherit(architecture), self.data, self.data.validation).value
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and optimiser."""
@@ -114,12 +113,12 @@ class SupernetTraining:
         self.done += 1
 
     def _loss(self, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-        return self._cross_entropy(*self._batch(rows), weights)
+        return self._batch_loss(*self._batch(rows), weights)
 
-    def _cross_entropy(self, inputs: Tensor, labels: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def _batch_loss(self, inputs: Tensor, labels: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         with self.runtime.autocast():
-            logits = self.network.logits(inputs, weights).float()
-        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+            outputs = self.network.logits(inputs, weights)
+        return loss_of(outputs.float(), inputs, labels, self.recipe)
 
     def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented features, each sample in one of its variants, and labels."""
@@ -141,7 +140,7 @@ def recalibrate(network: Network, data: TrainingData, batch_size: int) -> None:
 
     Shared weights have no running averages; those of another network would be off, as a layer's inputs are others.
     """
-    norms = [layer.norm for layer in network.layers.values() if isinstance(layer, Convolution)]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch: cumulative mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,18 @@ CASES: dict[str, Callable[[], Architecture]] = {
         (Block("time", "temporal", 1, (3, 1), (1, 1)), Block("time", "temporal", 1, (5, 1), (1, 1), residual=True)),
         "pool_dense",
     ),
+    "mlperf-fc-autoencoder": lambda: load_space("ad_autoencoder").points["mlperf-fc-autoencoder"],
+    # a bottleneck that is not one, and nothing that is a multiple of anything
+    "odd-autoencoder": lambda: Architecture(
+        "odd-autoencoder",
+        "ad",
+        (1, 1, 31),
+        31,
+        tuple(Block("encoder", "dense", width, (1, 1), (1, 1)) for width in (17, 1, 5)),
+        "linear",
+    ),
+    "random-autoencoder": lambda: load_space("ad_autoencoder").sample(random.Random(1)),
+    "micronet-ad": lambda: load_space("ad_micronet").sample(random.Random(2)),
 }
 
 
@@ -105,11 +118,11 @@ def noisy_network(architecture: Architecture) -> Network:
     """With batch statistics from noise instead of training, and outputs that differ between samples."""
     network = build_network(architecture.graph, seed=0)
     for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.momentum = 1.0  # what it sees next is all that it remembers
     with torch.no_grad():
         network(channels_first(noise(architecture)))
-        network.layers["dense"].linear.weight *= 6
+        list(network.layers.values())[-1 if architecture.head == "linear" else -2].linear.weight *= 6
     return network.eval()
 
 

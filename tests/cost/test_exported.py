@@ -77,7 +77,7 @@ def test_operators_read_and_write_what_those_of_the_graph_do(case: Case) -> None
 
 
 def test_the_file_computes_what_the_network_does(case: Case, float_run: tuple[np.ndarray, np.ndarray]) -> None:
-    """Within a sixth of how much the outputs differ between samples, or one step of theirs, 1/256.
+    """Within a fifth of how much the outputs differ between samples, or one step of theirs, 1/256.
 
     A PAD in front of the channels, a ReLU at the wrong side of an ADD or an ADD left out are more than the whole off.
     """
@@ -87,7 +87,7 @@ def test_the_file_computes_what_the_network_does(case: Case, float_run: tuple[np
     quantised = np.clip(np.round(samples / into.scale) + into.zero_point, -128, 127).astype(np.int8)
     found = (TflmModel(model).run(quantised) - float(out.zero_point)) * out.scale
     differ = np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))
-    assert np.sqrt(np.mean((found - expected) ** 2)) < max(differ / 6, out.scale)
+    assert np.sqrt(np.mean((found - expected) ** 2)) < max(differ / 5, out.scale)
 
 
 def test_cost_gathers_the_three(case: Case) -> None:

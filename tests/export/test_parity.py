@@ -77,6 +77,19 @@ def test_outputs_must_match(outputs: dict[str, np.ndarray]) -> None:
         compare(outputs, "torch")
 
 
+def test_values_of_any_size_are_held_to_their_noise() -> None:
+    """Where no output is larger by right than another, as in what an autoencoder rebuilds."""
+    real = np.random.default_rng(0).normal(-30, 10, (50, 8))
+    step = 0.4
+    rounded = np.round(real / step) * step
+    runtimes = {"torch": real, "onnx": real + 1e-4, "litert": rounded, "tflm": rounded + step}
+    check(compare(runtimes, "torch"), default_bounds(runtimes, step, classes=False))
+    shifted = {"torch": real, "tflm": np.roll(real, 1, axis=1)}
+    report = compare(shifted, "torch")
+    with pytest.raises(ValidationError, match=r"torch and tflm: SQNR 7\.\d dB, required 30\.0 dB"):
+        check(report, default_bounds(shifted, step, classes=False))
+
+
 def test_near_ties_may_fall_either_way_but_decisions_may_not() -> None:
     undecided = np.array([[0.50, 0.49], [0.49, 0.50], [0.51, 0.49]])
     report = compare({"torch": undecided, "tflm": undecided[:, ::-1]}, "torch")

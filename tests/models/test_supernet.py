@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nas.models import supernet as supernet_module
-from nas.models.network import Convolution, Network, build_network
+from nas.models.network import Convolution, Dense, Network, build_network
 from nas.models.supernet import NEGLIGIBLE, Map, Mix, Supernet, _Run, mix
 from nas.space import Architecture, SearchSpace, list_files, load_space
 
@@ -56,7 +56,7 @@ def exact_supernet(space: SearchSpace, seed: int = 0) -> Supernet:
     supernet = Supernet(space, seed)
     generator = torch.Generator().manual_seed(seed)
     for layer in supernet.layers.values():
-        if isinstance(layer, Convolution):
+        if isinstance(layer, Convolution) or (isinstance(layer, Dense) and layer.norm is not None):
             layer.norm.weight.data = 0.5 + torch.rand(layer.norm.weight.shape, generator=generator)
             layer.norm.bias.data = torch.randn(layer.norm.bias.shape, generator=generator) / 2
     return supernet.double()

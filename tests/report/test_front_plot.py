@@ -56,6 +56,13 @@ def test_the_front_steps_up_at_what_is_better_and_goes_on_to_the_dearest() -> No
     assert points(panel(*FOUR), "best at its cost or less") == [(30, 70), (40, 70), (40, 90), (50, 90)]
 
 
+def test_an_auc_is_no_percentage() -> None:
+    axes = front_figure(FOUR, [BEST], ["flash_bytes"], {}, "auc").axes[0]
+    assert sorted(points(axes, "candidate")) == [(30, 0.7), (40, 0.9), (50, 0.8)]
+    assert axes.get_ylabel() == "score in the search (AUC)"
+    assert "0.900, 40 KB" in words(axes)
+
+
 def test_winners_are_marked_once_with_score_and_cost() -> None:
     axes = panel(*FOUR, winners=(BEST, FOUR[0], BEST))
     assert points(axes, "winner") == [(40, 90), (30, 70)]

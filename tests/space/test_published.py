@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from nas.cost.model import Cost, cost
 from nas.cost.ops import macs, ops
 from nas.cost.sram import activation_buffers, greedy_bytes
 from nas.space import Architecture, Block, Graph, OpKind, list_files, load_space
 
 # MACs, parameters and the peak of live activation bytes: from the published .tflite files where there is one (KWS-M,
 # VWW-2 and the MLPerf networks), computed from Table 5 of the MicroNets paper by others than this project for KWS-S and
-# KWS-L.
+# KWS-L, and for AD-M.
 PUBLISHED = {
     "kws_micronet:micronet-kws-s": (8_326_752, 60_240, 51_660),
     "kws_micronet:micronet-kws-m": (15_556_352, 111_984, 86_100),
@@ -20,6 +23,13 @@ PUBLISHED = {
     "ic_resnet:mlperf-resnet8-large": (76_473_920, 480_330, 122_880),
     "vww_mobilenet:mlperf-mobilenet": (7_489_664, 210_850, 55_296),
     "vww_micronet_50:micronet-vww-2": (3_143_416, 89_302, 27_904),
+    "ad_autoencoder:mlperf-fc-autoencoder": (264_192, 265_864, 768),
+    "ad_micronet:micronet-ad-m": (62_345_616, 375_064, 245_760),
+}
+# Read from .tflite files that tell eight machines apart; the networks of the space know four.
+OF_EIGHT_MACHINES = {
+    "ad_micronet:micronet-ad-s": (18.740, 195_976, 98_304),
+    "ad_micronet:micronet-ad-l": (64.495, 362_312, 353_280),
 }
 PLANNED = {  # by TFLM, of the published .tflite files
     "kws_micronet:micronet-kws-m": 86_112,
@@ -27,6 +37,9 @@ PLANNED = {  # by TFLM, of the published .tflite files
     "ic_resnet:mlperf-resnet8": 49_152,
     "vww_micronet_50:micronet-vww-2": 27_904,
     "vww_mobilenet:mlperf-mobilenet": 73_728,
+    "ad_autoencoder:mlperf-fc-autoencoder": 768,
+    "ad_micronet:micronet-ad-s": 98_304,
+    "ad_micronet:micronet-ad-l": 353_280,
 }
 # Hidden and output channels of each bottleneck; + has a shortcut, / has a stride of 2. Stem, then these, then a 1x1
 # convolution to 128 channels, on grey images of 128x128. They are read from the published .tflite files, as are the
@@ -50,6 +63,7 @@ TABLE_4_MOPS = {
     "kws_micronet:micronet-kws-m": 30.6,
     "kws_micronet:micronet-kws-l": 129,
 }
+TABLE_4_MOPS_AD = {"micronet-ad-s": 37.5, "micronet-ad-m": 124.7, "micronet-ad-l": 129}
 
 
 def published(name: str) -> Architecture:
@@ -82,10 +96,30 @@ def test_ops_of_the_papers_table(name: str, mops: float) -> None:
     assert ops(published(name).graph) / 1e6 > mops
 
 
+@pytest.mark.parametrize(("name", "mops"), TABLE_4_MOPS_AD.items())
+def test_ops_of_anomaly_detectors_in_the_papers_table(name: str, mops: float) -> None:
+    assert round(ops(published(f"ad_micronet:{name}").graph) / 1e6, 1) == mops
+
+
+@pytest.mark.parametrize("name", OF_EIGHT_MACHINES)
+def test_anomaly_detectors_for_eight_machines(name: str) -> None:
+    graph = replace(published(name), classes=8).graph
+    assert (round(macs(graph) / 1e6, 3), graph.parameters, live_bytes(graph)) == OF_EIGHT_MACHINES[name]
+
+
+def test_the_autoencoder_is_the_benchmarks_layer_by_layer() -> None:
+    """Of the official file: 276,976 bytes and an arena of 3,984; slim it has 274,640, whose input has two axes less."""
+    graph = published("ad_autoencoder:mlperf-fc-autoencoder").graph
+    assert {op.kind for op in graph.ops} == {OpKind.FULLY_CONNECTED}
+    assert [op.weight_shape[0] for op in graph.ops] == [128, 128, 128, 128, 8, 128, 128, 128, 128, 640]
+    assert [op.relu for op in graph.ops] == [*9 * [True], False]
+    assert cost(graph) == Cost(274_656, 3_984, 2 * 264_192)
+
+
 def test_every_listed_point_has_published_counts() -> None:
     spaces = list_files("search_spaces")
     listed = {f"{space}:{point}" for space in spaces for point in load_space(space).points}
-    assert listed == set(PUBLISHED)
+    assert listed == {*PUBLISHED, *OF_EIGHT_MACHINES}
 
 
 def test_layers_of_micronet_kws_s() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nas.space import Architecture, Graph, OpKind, SearchSpace, load_space
 from nas.tasks import get_task
+from nas.tasks.base import outputs_of
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "search_spaces").glob("*.toml"))
 SPACES = [load_space(path) for path in FILES]
@@ -27,7 +28,15 @@ def some_points(space: SearchSpace) -> Iterator[Architecture]:
 
 
 def test_there_are_spaces() -> None:
-    shipped = {"kws_micronet", "kws_ds_cnn", "kws_broadcast", "ic_resnet", "vww_mobilenet"}
+    shipped = {
+        "ad_autoencoder",
+        "ad_micronet",
+        "kws_micronet",
+        "kws_ds_cnn",
+        "kws_broadcast",
+        "ic_resnet",
+        "vww_mobilenet",
+    }
     assert shipped <= {space.name for space in SPACES}
 
 
@@ -44,7 +53,7 @@ def test_choices_and_json_read_back(space: SearchSpace) -> None:
 @every_space
 def test_input_and_classes_are_those_of_the_task(space: SearchSpace) -> None:
     task = get_task(space.task).fitted(space.spec.input)
-    expected = (task.input_shape, len(task.classes))
+    expected = (task.input_shape, outputs_of(task))
     for arch in some_points(space):
         assert (arch.graph.shapes[0], *arch.graph.shapes[-1]) == expected
 

@@ -50,6 +50,16 @@ INPUT = "input = [12, 9, 2]"
         ("{ from = 1, to = 2 }", "{ from = 1, to = 65 }", "stage[blocks]", "repeat: 65 is above the largest"),
         ('kind = "ds"', 'kind = "dsc"', "stage[blocks]", "kind: 'dsc' is not a block kind; there are conv, ds"),
         ('kind = "pool_dense"', 'kind = "dense"', "head", "kind: 'dense' is not a head; there are pool_dense"),
+        ("kernel = [3, 2]\n", "", "stage[stem]", "kernel: a stage of kind conv needs it"),
+        ('kind = "conv"', 'kind = "dense"', "stage[stem]", "kernel: a stage of kind dense has none"),
+        ('kind = "conv"\nkernel = [3, 2]', 'kind = "dense"', "stage[stem]", "stride: a stage of kind dense has none"),
+        (
+            'kind = "conv"\nkernel = [3, 2]\nstride = 2',
+            'kind = "dense"',
+            "",
+            "stage: with the head pool_dense, stem must be conv or ds or ibn or residual",
+        ),
+        ('kind = "pool_dense"', 'kind = "linear"', "", "stage: with the head linear, stem must be dense"),
         ('name = "blocks"', 'name = "stem"', "", "stage: names must differ, found stem, stem"),
         ('name = "blocks"', 'name = "blocks.1"', "stage[blocks.1].name", "should match pattern"),
         ("schema = 1", "schema = 2", "schema", "should be 1, found 2"),
@@ -80,6 +90,19 @@ def test_mistakes(write_space: Write, old: str, new: str, where: str, problem: s
 def test_a_list_that_is_too_short(write_space: Write, old: str, new: str, where: str) -> None:
     with pytest.raises(SpecError, match=re.escape(f"{where}: key is missing")):
         load_space(write_space((old, new)))
+
+
+def test_dense_stages_take_a_vector(write_space: Write) -> None:
+    """A map in rows and columns would be flattened in another order on the device."""
+    tables = [
+        ('kind = "conv"\nkernel = [3, 2]\nstride = 2', 'kind = "dense"'),
+        ('kind = "pool_dense"', 'kind = "linear"'),
+    ]
+    tables.append(('kind = "ds"\nkernel = [[1, 1], [3, 3]]', 'kind = "dense"'))
+    with pytest.raises(SpecError, match=r"input: dense stages take a vector, \[1, 1, n\], found \[12, 9, 2\]"):
+        load_space(write_space(*tables))
+    space = load_space(write_space(*tables, (INPUT, "input = [1, 1, 12]")))
+    assert space.points["middle"].graph.shapes == ((1, 1, 12), (8,), (6,), (4,), (3,))
 
 
 @pytest.mark.parametrize("kernels", ["[[3, 3], [1, 1]]", "[[3, 3], [3, 3]]"])

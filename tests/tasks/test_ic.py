@@ -12,6 +12,7 @@ from made_cifar10 import write_cifar10
 from nas.errors import DataError
 from nas.space import load_space
 from nas.tasks import get_task, task_names
+from nas.tasks.base import outputs_of
 from nas.tasks.ic import MAX_SHIFT_PIXELS
 
 IC = get_task("ic")
@@ -29,7 +30,7 @@ def test_the_default_space_of_a_task_is_made_for_it(name: str) -> None:
     task = get_task(name)
     space = load_space(task.default_space)
     assert space.task in task.spaces
-    assert (space.spec.input, space.spec.classes) == (task.input_shape, len(task.classes))
+    assert (space.spec.input, space.spec.classes) == (task.input_shape, outputs_of(task))
 
 
 def test_every_pixel_has_its_own_input() -> None:

@@ -12,7 +12,7 @@ from toy import ARCHITECTURE, RECIPE, jitter, same
 from nas.models.network import Network, build_network
 from nas.training.checkpoint import Epoch
 from nas.training.data import TrainingData
-from nas.training.loop import accuracy, predict, train
+from nas.training.loop import evaluate, predict, train
 from nas.training.recipe import Recipe
 
 
@@ -24,10 +24,10 @@ def trained(data: TrainingData, recipe: Recipe = RECIPE, seed: int = 0, **option
 
 def test_it_learns(data: TrainingData) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
-    before = accuracy(network, data, data.validation)
+    before = evaluate(network, data, data.validation).value
     history = train(network, data, RECIPE, jitter, seed=0)
     assert before < 0.75
-    assert accuracy(network, data, data.validation) > 0.85
+    assert evaluate(network, data, data.validation).value > 0.85
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[-1].loss < history[0].loss
 

@@ -15,7 +15,7 @@ from toy import ARCHITECTURE, RECIPE, jitter
 from nas.errors import NasError
 from nas.models.network import Network, build_network
 from nas.training.data import TrainingData
-from nas.training.loop import Epoch, accuracy, train
+from nas.training.loop import Epoch, evaluate, train
 from nas.training.parallel import synchronised_norms
 from nas.training.runtime import Runtime, open_runtime
 
@@ -65,7 +65,9 @@ def test_two_processes_train_one_network(data: TrainingData, two: Runtime, tmp_p
     assert seen == history[3:]
     assert (dict(os.environ), torch.get_num_threads()) == before
     assert [epoch.loss for epoch in history] == pytest.approx([epoch.loss for epoch in reference], rel=0.1)
-    assert accuracy(network, data, data.validation) == pytest.approx(accuracy(alone, data, data.validation), abs=0.05)
+    assert evaluate(network, data, data.validation).value == pytest.approx(
+        evaluate(alone, data, data.validation).value, abs=0.05
+    )
     for folder, epochs in zip(states, (range(3), range(3, 6)), strict=True):
         check_that_ranks_agree(folder, epochs)
 

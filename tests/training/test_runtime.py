@@ -14,7 +14,7 @@ from nas.models.network import build_network
 from nas.tasks.kws import KeywordSpotting
 from nas.training import runtime as runtime_module
 from nas.training.data import TrainingData
-from nas.training.loop import Epoch, accuracy, batch_loss, predict, train
+from nas.training.loop import Epoch, batch_loss, evaluate, predict, train
 from nas.training.runtime import Runtime, choose_device, open_runtime
 
 CPU = torch.device("cpu")
@@ -115,7 +115,7 @@ def test_mixed_precision_learns_as_well(data: TrainingData) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
     train(network, data, RECIPE, jitter, 0, runtime=open_runtime("cpu", precision="bf16"))
     assert {p.dtype for p in network.parameters()} == {torch.float32}
-    assert accuracy(network, data, data.validation) > 0.85
+    assert evaluate(network, data, data.validation).value > 0.85
 
 
 def test_scores_after_each_epoch_change_nothing(data: TrainingData) -> None:
@@ -124,12 +124,12 @@ def test_scores_after_each_epoch_change_nothing(data: TrainingData) -> None:
     scores: list[float] = []
 
     def score(epoch: Epoch) -> None:
-        scores.append(accuracy(network, data, data.validation))
+        scores.append(evaluate(network, data, data.validation).value)
 
     train(network, data, RECIPE, jitter, 0, score)
     train(plain, data, RECIPE, jitter, 0)
     assert same(network, plain)
-    assert scores[-1] == accuracy(plain, data, data.validation)
+    assert scores[-1] == evaluate(plain, data, data.validation).value
 
 
 def test_no_global_generator_is_used(data: TrainingData) -> None:

@@ -18,7 +18,7 @@ from nas.models.network import Convolution
 from nas.space import Architecture
 from nas.training import supernet as supernet_module
 from nas.training.data import LabelledTensors, TrainingData
-from nas.training.loop import accuracy
+from nas.training.loop import evaluate
 from nas.training.recipe import Recipe
 from nas.training.runtime import open_runtime
 from nas.training.supernet import SupernetTraining, recalibrate
@@ -272,7 +272,7 @@ def test_an_inherited_network_scores_what_the_shared_weights_do(data: TrainingDa
         with torch.no_grad():
             answers = shared.network.logits(inputs, shared.network.choose(point)).argmax(1)
         assert shared.score(point) == pytest.approx(float((answers == labels).float().mean()), abs=0.06)
-        assert shared.score(point) == accuracy(shared.inherit(point), data, data.validation)
+        assert shared.score(point) == evaluate(shared.inherit(point), data, data.validation).value
 
 
 def test_every_network_is_better_than_chance(data: TrainingData) -> None:

@@ -1,0 +1,72 @@
+"""Anomaly detection from the command line, on sounds that are made on the spot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.tasks import get_task
+from nas.tasks.pieces import Pieces
+
+Call = Callable[..., Any]
+
+SEARCH = ["search", "--task", "ad", "--data", "builtin", "--json"]
+SMALL = ["--trials", "2", "--epochs", "2", "--train-epochs", "3", "--out", "run"]
+
+
+def test_the_price_is_told_for_windows_and_for_patches(call_nas: Call) -> None:
+    for space, samples in (("ad_autoencoder", "1,872"), ("ad_micronet", "336")):
+        done = call_nas(*SEARCH[:-1], "--space", space, "--flash", "60KB", "--dry-run")
+        assert done.code == 0, done.err
+        told = done.out + done.err
+        assert f"builtin: SYNTHETIC, made on the spot, {samples} training samples" in told
+        assert f"space     {space}:" in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("space", "limits"),
+    [
+        ("ad_autoencoder", ["--flash", "60KB"]),
+        ("ad_micronet", ["--flash", "20KB", "--ops", "0.5M"]),
+    ],
+    ids=["windows", "patches"],
+)
+def test_a_search_ends_in_a_file_that_reads_the_benchmarks_inputs(
+    call_nas: Call, tmp_path: Path, space: str, limits: list[str]
+) -> None:
+    done = call_nas(*SEARCH, "--space", space, *limits, *SMALL)
+    assert done.code == 0, done.err
+    assert "SYNTHETIC DATA: the machine sounds are tones and noise" in done.err
+    report = json.loads(done.out)
+    assert (report["space"], report["data"]["synthetic"]) == (space, True)
+    winner = report["winner"]
+    assert winner["measured"]["flash_bytes"] == winner["predicted"]["flash_bytes"]
+    assert winner["measured"]["sram_bytes"] == winner["predicted"]["sram_bytes"]
+    assert (winner["metric"], winner["int8_correct"], winner["int8_total"]) == ("auc", None, 24)
+    assert all(0 < winner[key] <= 1 for key in ("float_score", "int8_score", "int8_score_tflm"))
+    write_evaluation_files(tmp_path / "ad01")
+    found = json.loads(call_nas("validate", "run", "--task", "ad", "--data", "ad01", "--json").out)
+    assert (found["metric"], found["correct"], found["total"]) == ("auc", None, 24)
+    assert (found["score"], found["sets"][0]["tflm_score"]) == (winner["int8_score"], winner["int8_score_tflm"])
+    told = call_nas("validate", "run", "--task", "ad", "--data", "builtin")
+    assert f"builtin-machines test: AUC {found['score']:.3f} over 24 clips in LiteRT" in told.out
+
+
+def write_evaluation_files(folder: Path) -> None:
+    """The test clips as the benchmark stores them."""
+    folder.mkdir()
+    test = get_task("ad").load("builtin").test
+    assert isinstance(test.features, Pieces)
+    assert test.anomalous is not None
+    lines = []
+    machines = test.labels[:: len(test.features.starts)] + 1
+    for row, (clip, machine, anomaly) in enumerate(zip(test.features.clips, machines, test.anomalous, strict=True)):
+        name = f"{'anomaly' if anomaly else 'normal'}_id_{machine:02}_{row:08}_hist_librosa.bin"
+        (folder / name).write_bytes(clip.astype("<f4").tobytes())
+        lines.append(f"{name},2,{int(anomaly)},2560,512")
+    (folder / "y_labels.csv").write_text("\n".join(lines))
