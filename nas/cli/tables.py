@@ -10,6 +10,8 @@ from rich.table import Table
 
 from nas.units import format_bytes, format_ops, format_score, format_seconds
 
+EVALUATION_FILES = "FOLDER_OF_EVALUATION_FILES"
+OTHER_DATA = dict.fromkeys(("audio", "image"), "FOLDER_OF_CLASSES")  # of tasks without files of a benchmark
 LOG_WIDTH = 100  # columns where there is no terminal to ask
 
 
@@ -31,7 +33,7 @@ def result_table(report: dict[str, Any]) -> Group:
         f"{format_seconds(sum(each['winner']['train_seconds'] for each in winners))}, "
         f"{format_seconds(search['seconds'])} in all",
         f"files: {', '.join(files)} and beside {'it' if len(files) == 1 else 'them'}",
-        f"next: nas validate {run} --task {report['task']} --data FOLDER_OF_EVALUATION_FILES",
+        f"next: nas validate {run} --task {report['task']} --data {OTHER_DATA.get(report['task'], EVALUATION_FILES)}",
     )
 
 

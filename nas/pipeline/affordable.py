@@ -36,13 +36,13 @@ def trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str
     rng = random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SPEED_SAMPLES)]
     speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[SPEED_SAMPLES // 2])
-    samples = session.clips * plan.options.train_epochs * LEAST_EPOCHS_SHARE
+    samples = session.samples * plan.options.train_epochs * LEAST_EPOCHS_SHARE
     limit = int(speed * available / samples) if available > 0 else 0
     bounded = plan.within_ops(max(limit, 1))
     if not bounded.budget.admits(plan.space.smallest()):
         raise InputError(
             f"--time {clock.seconds:.0f}s is too short to train any network of {plan.space.name} for "
-            f"{plan.options.train_epochs} epochs of {session.clips:,} samples; give more time or fewer --train-epochs"
+            f"{plan.options.train_epochs} epochs of {session.samples:,} samples; give more time or fewer --train-epochs"
         )
     return bounded
 

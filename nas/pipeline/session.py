@@ -53,9 +53,9 @@ class Session:
         return self.data.quantization
 
     @property
-    def clips(self) -> int:
+    def samples(self) -> int:
         """Training samples of one epoch."""
-        return self.data.clips
+        return self.data.samples
 
     def data_record(self) -> dict[str, Any]:
         """What every record says of the data: name, counts, whether it is synthetic, and the notes."""
@@ -111,7 +111,7 @@ class Session:
 
     def training_ops_per_second(self, architecture: Architecture) -> float:
         """Inference ops per second at which one device of this machine trains a network."""
-        return float(ops(architecture.graph)) * self.clips / self.epoch_seconds(architecture)
+        return float(ops(architecture.graph)) * self.samples / self.epoch_seconds(architecture)
 
     def epoch_seconds(self, architecture: Architecture) -> float:
         """Seconds of one training epoch on one device, from a few steps that are timed."""
@@ -119,7 +119,7 @@ class Session:
         network = build_network(architecture.graph, self.seed)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model, optimizer = self.runtime.setup(network, make_optimizer(network, recipe))
-        rows = torch.arange(min(recipe.batch_size, self.clips), device=self.device)
+        rows = torch.arange(min(recipe.batch_size, self.samples), device=self.device)
         started = 0.0
         for step in range(WARMUP_STEPS + CALIBRATION_STEPS):
             if step == WARMUP_STEPS:
@@ -130,7 +130,7 @@ class Session:
                 optimizer, batch_loss(model, inputs, self.data.train_labels[rows], recipe, self.runtime), self.runtime
             )
         self.runtime.wait()
-        return (time.monotonic() - started) / CALIBRATION_STEPS * self.clips / len(rows)
+        return (time.monotonic() - started) / CALIBRATION_STEPS * self.samples / len(rows)
 
 
 def open_session(

@@ -222,7 +222,7 @@ def nhwc(inputs: torch.Tensor) -> Int8Array:
 
 def calibration_samples(session: Session) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Clean training samples (n, h, w, c) spread evenly over the split, on the grid of the input."""
-    rows = torch.linspace(0, session.clips - 1, min(CALIBRATION_SAMPLES, session.clips)).long()
+    rows = torch.linspace(0, session.samples - 1, min(CALIBRATION_SAMPLES, session.samples)).long()
     features = session.data.dequantize(session.data.train_inputs[0, rows.to(session.device)])
     return np.ascontiguousarray(features.cpu().numpy().transpose(0, 2, 3, 1))
 

@@ -45,7 +45,7 @@ class TrainingData:
         return self.train_inputs.device
 
     @property
-    def clips(self) -> int:
+    def samples(self) -> int:
         """Training samples of one epoch."""
         return self.train_inputs.shape[1]
 
@@ -100,7 +100,7 @@ def epoch_generator(device: torch.device, seed: int, number: int) -> torch.Gener
 
 def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
     """Batches of one epoch; the last one may be smaller."""
-    return -(-data.clips // batch_size)
+    return -(-data.samples // batch_size)
 
 
 def epoch_batches(data: TrainingData, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -109,8 +109,8 @@ def epoch_batches(data: TrainingData, batch_size: int, generator: torch.Generato
     Order and variants are the first two draws from ``generator``, which must be on the device of the data.
     """
     variants = len(data.train_inputs)
-    order = torch.randperm(data.clips, generator=generator, device=data.device)
-    variant = torch.randint(variants, (data.clips,), generator=generator, device=data.device)
+    order = torch.randperm(data.samples, generator=generator, device=data.device)
+    variant = torch.randint(variants, (data.samples,), generator=generator, device=data.device)
     for rows in torch.split(order, batch_size):
         yield data.dequantize(data.train_inputs[variant[rows], rows]), data.train_labels[rows]
 

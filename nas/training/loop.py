@@ -109,7 +109,7 @@ def _train_epoch(
         loss = weight * batch_loss(network, inputs, targets, recipe, runtime)
         descend(optimizer, loss, runtime)
         total += loss.detach() * len(labels)  # stays on the device: reading it here would wait for every step
-    return float(runtime.mean(total)) / data.clips
+    return float(runtime.mean(total)) / data.samples
 
 
 def batch_loss(network: Network, inputs: Tensor, labels: Tensor, recipe: Recipe, runtime: Runtime) -> Tensor:

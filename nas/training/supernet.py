@@ -38,8 +38,8 @@ class SupernetTraining:
         self.network = Supernet(space, seed)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.network, recipe)
-        order = torch.randperm(data.clips, generator=torch.Generator().manual_seed(seed))
-        self.held_out, self.trained = torch.split(order.to(self.device), _parts(data.clips, held_out))
+        order = torch.randperm(data.samples, generator=torch.Generator().manual_seed(seed))
+        self.held_out, self.trained = torch.split(order.to(self.device), _parts(data.samples, held_out))
         self.epochs, self.steps = recipe.epochs, -(-len(self.trained) // recipe.batch_size)
         self.done = 0
 
@@ -145,7 +145,7 @@ def recalibrate(network: Network, data: TrainingData, batch_size: int) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # torch: cumulative mean
     network.train()
-    rows = torch.linspace(0, data.clips - 1, min(CALIBRATION_BATCHES * batch_size, data.clips)).long()
+    rows = torch.linspace(0, data.samples - 1, min(CALIBRATION_BATCHES * batch_size, data.samples)).long()
     for batch in torch.split(rows.to(data.device), batch_size):
         network.logits(data.dequantize(data.train_inputs[0, batch]))
     for norm in norms:

@@ -64,8 +64,8 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
 def numbered(data: TrainingData) -> TrainingData:
     """Each sample's number in its first two pixels; the two variants of it alike."""
     inputs = data.train_inputs[:1].clone().expand(2, -1, -1, -1, -1).clone()
-    inputs[:, :, 0, 0, 0] = (torch.arange(data.clips) // 100).to(torch.int8)
-    inputs[:, :, 0, 0, 1] = (torch.arange(data.clips) % 100).to(torch.int8)
+    inputs[:, :, 0, 0, 0] = (torch.arange(data.samples) // 100).to(torch.int8)
+    inputs[:, :, 0, 0, 1] = (torch.arange(data.samples) % 100).to(torch.int8)
     return replace(data, train_inputs=inputs)
 
 
@@ -220,8 +220,8 @@ def test_a_batch_that_is_too_small_to_share_is_the_first_networks(data: Training
 
 def some_calibration(data: TrainingData, batch_size: int) -> list[Tensor]:
     """The batches that statistics are measured on: clean samples, evenly spread over the training split."""
-    count = min(supernet_module.CALIBRATION_BATCHES * batch_size, data.clips)
-    rows = torch.linspace(0, data.clips - 1, count).long()
+    count = min(supernet_module.CALIBRATION_BATCHES * batch_size, data.samples)
+    rows = torch.linspace(0, data.samples - 1, count).long()
     return [data.dequantize(data.train_inputs[0, batch]) for batch in torch.split(rows, batch_size)]
 
 
