@@ -62,11 +62,12 @@ SPACE_COLUMNS: Columns = {
 
 
 def _show(rows: list[dict[str, Any]], columns: Columns, title: str | None = None) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from nas.cli.tables import show
 
-    table = Table(*columns, title=title, title_justify="left")
+    name, *others = columns
+    table = Table(Column(name, no_wrap=True), *others, title=title, title_justify="left")  # names are typed again
     for row in rows:
         table.add_row(*(cell(row) for cell in columns.values()))
     show(table)
