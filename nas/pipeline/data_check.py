@@ -106,8 +106,7 @@ def _describe_builtin(task: str, builtin: Builtin | None) -> DataCheck:
     """Counts only: that a program makes it anew each time leaves nothing to find."""
     if builtin is None:
         raise DataError(f"no data for {task}: nothing is built in; name a folder with --data DIR")
-    samples = {split: dict.fromkeys(builtin.classes, count) for split, count in builtin.per_class.items()}
-    return DataCheck(task, builtin.name, None, samples, None, (), (builtin.notice,))
+    return DataCheck(task, builtin.name, None, builtin.samples, None, (), (builtin.notice,))
 
 
 def _part_of_official(inspection: Inspection) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ def test_without_a_name_it_takes_what_a_search_takes(
         (("image", "--data", "builtin"), "no data for image: nothing is built in"),
         (("kws", "--data", "pets"), "pets: not Speech Commands"),
         (("ic", "--data", "pets"), "pets: not CIFAR-10"),
-        (("ad", "--data", "pets"), "pets: no files for train"),
+        (("ad", "--data", "pets"), "pets/train: no clips"),
     ],
     ids=" ".join,
 )

@@ -291,15 +291,14 @@ def test_machine_sounds(tmp_path: Path) -> None:
             name = f"{kind}_id_0{machine}_{index:08}_hist_librosa.bin"
             (tmp_path / folder / name).write_bytes(values.tobytes())
     (tmp_path / "test/anomaly_id_01_00000000_hist_librosa.bin").write_bytes(bytes(7))
-    found = faults(inspect("ad", tmp_path))
-    assert found["missing_parts"] == (
-        "no validation folder: some training clips are held out",
-        "no anomaly to validate on",
-    )
+    inspection = inspect("ad", tmp_path)
+    found = faults(inspection)
+    assert count_samples(inspection)["validation"] == {"normal 01": 2}  # held out of training
+    assert any(note.startswith("no anomaly to validate on") for note in inspection.notes)
     assert found["missing_classes"] == ("train: normal 02", "test: anomaly 01")
     assert "7 bytes, expected 102,400" in found["unreadable"][0]
     shutil.rmtree(tmp_path / "test")
-    with pytest.raises(DataError, match="no files for test"):
+    with pytest.raises(DataError, match="test is not there"):
         inspect("ad", tmp_path)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from nas.errors import InputError
-from nas.tasks import builtin_images, builtin_speech
+from nas.tasks import builtin_images, builtin_machines, builtin_speech
 from nas.tasks.base import Progress, Task
 from nas.tasks.ic import DATA as IC_DATA
 from nas.tasks.ic import ImageClassification
@@ -22,7 +22,7 @@ from nas.tasks.inventory.evaluation import Wire, inspect_evaluation
 from nas.tasks.inventory.findings import Finding, count_samples, find_all
 from nas.tasks.inventory.folders import inspect_images, inspect_sounds
 from nas.tasks.inventory.items import Content, Inspection, Item, Place, Size, Unreadable
-from nas.tasks.inventory.machine_sounds import inspect_machine_sounds
+from nas.tasks.inventory.machine_sounds import inspect_machine_sounds, label_of
 from nas.tasks.inventory.sizes import summarize_sizes
 from nas.tasks.inventory.speech import inspect_speech
 from nas.tasks.kws import KeywordSpotting
@@ -50,12 +50,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A generated set: its name, what a user has to know, its classes, and the samples of each per split."""
+    """A generated set: its name, what a user has to know, and the samples per split and class."""
 
     name: str
     notice: str
-    classes: tuple[str, ...]
-    per_class: Mapping[str, int]
+    samples: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +78,33 @@ def _wire(task: Task, official: int) -> Wire:
     return Wire(task.classes, task.input_shape, task.wire_type, official)
 
 
+def _alike(classes: tuple[str, ...], per_class: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    return {split: dict.fromkeys(classes, count) for split, count in per_class.items()}
+
+
+def _machines() -> dict[str, dict[str, int]]:
+    kinds, counts = (False, True), builtin_machines.CLIPS_PER_MACHINE
+    return {
+        split: {label_of(machine, kind): counts[split][kind] for kind in kinds for machine in builtin_machines.MACHINES}
+        for split in counts
+    }
+
+
 _KWS, _IC, _VWW = KeywordSpotting(), ImageClassification(), VisualWakeWords()
-_SPEECH = Builtin(builtin_speech.NAME, builtin_speech.BUILTIN_NOTICE, _KWS.classes, builtin_speech.CLIPS_PER_CLASS)
-_SHAPES = Builtin(
-    builtin_images.NAME, builtin_images.BUILTIN_NOTICE, builtin_images.CLASSES, builtin_images.IMAGES_PER_CLASS
+_SPEECH = Builtin(
+    builtin_speech.NAME, builtin_speech.BUILTIN_NOTICE, _alike(_KWS.classes, builtin_speech.CLIPS_PER_CLASS)
 )
-_PEOPLE = Builtin("builtin-people", builtin_images.PEOPLE_NOTICE, _VWW.classes, builtin_images.IMAGES_PER_CLASS)
+_SHAPES = Builtin(
+    builtin_images.NAME,
+    builtin_images.BUILTIN_NOTICE,
+    _alike(builtin_images.CLASSES, builtin_images.IMAGES_PER_CLASS),
+)
+_PEOPLE = Builtin("builtin-people", builtin_images.PEOPLE_NOTICE, _alike(_VWW.classes, builtin_images.IMAGES_PER_CLASS))
+_MACHINES = Builtin(builtin_machines.NAME, builtin_machines.BUILTIN_NOTICE, _machines())
 _PHOTOGRAPHS = partial(inspect_images, classes=_VWW.classes, expected_size=_VWW.input_shape)
 
 LAYOUTS: dict[str, Layout] = {
-    "ad": Layout("ad", inspect_machine_sounds, Wire(("normal", "anomaly"), (200, 128, 1), "<f4", 248)),
+    "ad": Layout("ad", inspect_machine_sounds, Wire(("normal", "anomaly"), (200, 128, 1), "<f4", 248), _MACHINES),
     "audio": Layout("audio", inspect_sounds),
     "ic": Layout(IC_DATA, inspect_cifar10, _wire(_IC, 200), _SHAPES),
     "ic2": Layout(IC_DATA, inspect_cifar10, _wire(_IC, 200), _SHAPES),

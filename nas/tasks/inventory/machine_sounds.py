@@ -1,67 +1,44 @@
-"""DCASE machine sounds: ``train``, ``validation`` and ``test`` with files named after kind and machine."""
+"""DCASE machine sounds, divided as a search divides them."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from nas.errors import DataError
 from nas.tasks.base import Progress
 from nas.tasks.inventory.items import Content, Inspection, Place, content_of, read_items
-from nas.tasks.inventory.raw import read_raw
-from nas.tasks.mfcc import SAMPLE_RATE_HZ
+from nas.tasks.log_mel import SAMPLE_RATE_HZ
+from nas.tasks.toycar import Clip, read_spectrogram, take_inventory
 from nas.tasks.waveform import read_wav
-
-FOLDER = "ToyCar"
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}  # folder -> split
-NAME = re.compile(r"(?P<kind>normal|anomaly)_id_(?P<machine>\d\d)_\d+(?P<end>\.wav|_hist_librosa\.bin)")
-SPECTROGRAM = (200, 128, 1)  # frames, log-mel bands (mlcommons/tiny, anomaly_detection/01_train.py)
 
 
 def inspect_machine_sounds(root: Path, progress: Progress | None = None) -> Inspection:
     """Read every recording or log-mel file; the label is the kind and the machine: ``"normal 04"``.
 
     Raises:
-        DataError: no training or no test files.
+        DataError: no data set of this kind; see ``nas.tasks.toycar.take_inventory``.
     """
-    root = root / FOLDER if (root / FOLDER).is_dir() else root
-    listed = {split: _clips(root, name, split) for name, split in SPLITS.items() if (root / name).is_dir()}
-    found = {split: clips for split, clips in listed.items() if clips}
-    if missing := [split for split in ("train", "test") if split not in found]:
-        raise DataError(
-            f"{root}: no files for {missing[0]}; expected {missing[0]}/normal_id_01_00000000.wav and so on, "
-            f"or ..._hist_librosa.bin, as in DCASE 2020 task 2"
-        )
-    places = [place for clips in found.values() for place in clips]
-    items, unreadable = read_items(places, lambda place: _read(root / place.name), progress)
-    tested = {place.label for place in found["test"]}
-    required = {split: {place.label for place in clips} for split, clips in found.items()}
-    required["train"] |= {label for label in tested if label.startswith("normal")}
+    inventory = take_inventory(root)
+    splits = {"train": inventory.train, "validation": inventory.validation, "test": inventory.test}
+    paths = {_place(split, clip): clip.path for split, clips in splits.items() for clip in clips}
+    items, unreadable = read_items(list(paths), lambda place: _read(paths[place]), progress)
+    required = {split: {label_of(clip.machine, clip.anomalous) for clip in clips} for split, clips in splits.items()}
+    required["train"] |= {label for label in required["test"] if label.startswith("normal")}
     in_order = {split: tuple(sorted(labels)) for split, labels in required.items()}
-    return Inspection("toycar", items, unreadable, in_order, gaps=_gaps(found))
+    return Inspection("toycar", items, unreadable, in_order, notes=inventory.notes)
 
 
-def _clips(root: Path, folder: str, split: str) -> list[Place]:
-    """The clips of one folder by name; of a clip that is there twice, the log-mel file, as the loader takes it."""
-    clips = {}
-    for path in sorted((root / folder).iterdir(), reverse=True):
-        if match := NAME.fullmatch(path.name):
-            place = Place(split, f"{match['kind']} {match['machine']}", f"{folder}/{path.name}")
-            clips[path.name.removesuffix(match["end"])] = place
-    return list(clips.values())
+def label_of(machine: int, anomalous: bool) -> str:
+    """``"anomaly 04"``."""
+    return f"{'anomaly' if anomalous else 'normal'} {machine:02}"
+
+
+def _place(split: str, clip: Clip) -> Place:
+    return Place(split, label_of(clip.machine, clip.anomalous), f"{clip.path.parent.name}/{clip.path.name}")
 
 
 def _read(path: Path) -> Content:
     if path.suffix != ".wav":
-        return read_raw(path, SPECTROGRAM, "<f4")
+        values = read_spectrogram(path)
+        return content_of(values, (*values.shape, 1))
     samples = read_wav(path)
     return content_of(samples, len(samples) / SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
-
-
-def _gaps(found: dict[str, list[Place]]) -> tuple[str, ...]:
-    gaps = []
-    if "validation" not in found:
-        gaps.append("no validation folder: some training clips are held out")
-    if not any(place.label.startswith("anomaly") for place in found.get("validation", [])):
-        gaps.append("no anomaly to validate on")
-    return tuple(gaps)
