@@ -57,8 +57,9 @@ SPACE_COLUMNS: Columns = {
     "smallest": lambda row: _sizes(row["smallest"]),
     "largest": lambda row: _sizes(row["largest"]),
     "smallest, largest fit": lambda row: f"{len(row['smallest_fits'])}, {len(row['largest_fits'])} of {row['budgets']}",
-    "published networks": lambda row: ", ".join(row["points"]),
+    "published networks": lambda row: "\n".join(row["points"]),
 }
+TYPED = ("name", "published networks")  # columns of names that users type again: never cut
 
 
 def _show(rows: list[dict[str, Any]], columns: Columns, title: str | None = None) -> None:
@@ -66,8 +67,8 @@ def _show(rows: list[dict[str, Any]], columns: Columns, title: str | None = None
 
     from nas.cli.tables import show
 
-    name, *others = columns
-    table = Table(Column(name, no_wrap=True), *others, title=title, title_justify="left")  # names are typed again
+    headings = (Column(name, no_wrap=name in TYPED) for name in columns)
+    table = Table(*headings, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(cell(row) for cell in columns.values()))
     show(table)
