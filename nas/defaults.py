@@ -7,6 +7,9 @@ that are no matter of taste or data (sizes of TFLM's structures, bounds of a che
 from __future__ import annotations
 
 ENGINE = "dnas"
+# Of networks that rebuild their input and are scored by ROC AUC, candidates of which are trained as long as winners:
+# the loss that dnas descends is not the score, and the score moves up and down during a training. Measured on ToyCar.
+REBUILDING_ENGINE = "tpe"
 
 # Trainings
 TRAIN_EPOCHS = 40  # of the winner

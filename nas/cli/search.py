@@ -40,7 +40,7 @@ def search(
     latency: Annotated[
         str | None, typer.Option(help="Longest inference, for example 200ms; needs --mcu with latency data.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="dnas, tpe, nsga2 or random. Default: dnas.")] = None,
+    engine: Annotated[str | None, typer.Option(help="dnas, tpe, nsga2 or random. Default: dnas; tpe for ad.")] = None,
     time: Annotated[
         str | None,
         typer.Option(help="Wall time of the whole job. Default: 1h, 5m on builtin data, none with --trials."),
@@ -50,7 +50,7 @@ def search(
         int | None,
         typer.Option(
             help="Epochs of training that a candidate is scored by; with dnas or --inherit, of the shared weights. "
-            f"Default: {CANDIDATE_EPOCHS}; {SUPERNET_EPOCHS} with dnas, {ONE_SHOT_EPOCHS} with --inherit."
+            f"Default: {CANDIDATE_EPOCHS}, with ad as the winner; {SUPERNET_EPOCHS} with dnas, {ONE_SHOT_EPOCHS} with --inherit."
         ),
     ] = None,
     train_epochs: Annotated[int, typer.Option(help="Epochs of the winner's full training.")] = TRAIN_EPOCHS,

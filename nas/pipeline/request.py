@@ -16,6 +16,7 @@ from nas.space import Architecture, SearchSpace, load_space
 from nas.space.lookup import find_architecture
 from nas.tasks import Task, TaskSettings, get_task
 from nas.tasks.base import outputs_of
+from nas.tasks.metric import Objective
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
 
 
@@ -135,12 +136,12 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         InfeasibleError: no network of the space fits the budget.
     """
     task = get_task(options.task, options.data, options.settings)
-    engine, scoring = _method(options)
     for name in ("trials", "epochs", "train_epochs", "pareto", "devices"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
     task, space = _fitted(task, load_space(options.space or task.default_space), options.settings.input_shape)
+    engine, scoring = _method(options, task)
     budget = make_budget(
         options.mcu,
         task=task.name,
@@ -158,7 +159,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         _parsed(parse_seconds, options.time),
         engine,
         scoring,
-        options.epochs or EPOCHS[scoring],
+        options.epochs or _epochs(options, task, scoring),
         tuple(_start(space, name) for name in options.start),
     )
     reachable(space, budget)
@@ -172,9 +173,10 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     return plan
 
 
-def _method(options: SearchOptions) -> tuple[str, Scoring]:
+def _method(options: SearchOptions, task: Task) -> tuple[str, Scoring]:
     """Engine and scoring by the flags; with ``--pareto`` the default engine is the one that searches for fronts."""
-    engine = options.engine or ("nsga2" if options.pareto > 1 else "tpe" if options.inherit else defaults.ENGINE)
+    usual = defaults.REBUILDING_ENGINE if task.objective is Objective.RECONSTRUCT else defaults.ENGINE
+    engine = options.engine or ("nsga2" if options.pareto > 1 else "tpe" if options.inherit else usual)
     get_engine(engine)
     if engine == "dnas":
         if options.inherit or options.pareto > 1:
@@ -184,6 +186,12 @@ def _method(options: SearchOptions) -> tuple[str, Scoring]:
             raise InputError("--storage shares candidates between machines: give --engine tpe, nsga2 or random with it")
         return engine, Scoring.DESCENT
     return engine, Scoring.INHERITED if options.inherit or options.pareto > 1 else Scoring.TRAINED
+
+
+def _epochs(options: SearchOptions, task: Task, scoring: Scoring) -> int:
+    """Of a candidate, or of the shared weights, where the user does not say."""
+    full = scoring is Scoring.TRAINED and task.objective is Objective.RECONSTRUCT
+    return options.train_epochs if full else EPOCHS[scoring]
 
 
 def _fitted(task: Task, space: SearchSpace, asked: tuple[int, int, int] | None) -> tuple[Task, SearchSpace]:

@@ -30,6 +30,14 @@ def test_numbers_are_taken_as_they_are() -> None:
     assert (plan.budget, plan.seconds) == (Budget(262_144), 2700)
 
 
+def test_networks_that_are_scored_by_another_thing_than_their_loss_are_trained_fully() -> None:
+    rebuilding = plan_search(options(task="ad", train_epochs=7))
+    assert (rebuilding.engine, rebuilding.scoring, rebuilding.epochs) == ("tpe", Scoring.TRAINED, 7)
+    assert plan_search(options(task="ad", epochs=2)).epochs == 2
+    for telling_apart in (options(task="ad", space="ad_micronet"), options()):
+        assert plan_search(telling_apart).engine == "dnas"
+
+
 def test_options_read_back(tmp_path: Path) -> None:
     asked = options(space="kws_ds_cnn", time="45m", trials=3)
     assert SearchOptions.from_json(asked.to_json(), tmp_path) == asked
