@@ -50,7 +50,8 @@ def search(
         int | None,
         typer.Option(
             help="Epochs of training that a candidate is scored by; with dnas or --inherit, of the shared weights. "
-            f"Default: {CANDIDATE_EPOCHS}, with ad as the winner; {SUPERNET_EPOCHS} with dnas, {ONE_SHOT_EPOCHS} with --inherit."
+            f"Default: {CANDIDATE_EPOCHS}, for ad those of the winner; {SUPERNET_EPOCHS} with dnas, "
+            f"{ONE_SHOT_EPOCHS} with --inherit."
         ),
     ] = None,
     train_epochs: Annotated[int, typer.Option(help="Epochs of the winner's full training.")] = TRAIN_EPOCHS,
