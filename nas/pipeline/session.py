@@ -19,7 +19,7 @@ from nas.pipeline.reporter import Reporter
 from nas.space import Architecture
 from nas.tasks import DataSet, Task
 from nas.tasks.base import InputQuantization
-from nas.tasks.metric import find_metric
+from nas.tasks.metric import Objective, find_metric
 from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, spanning_quantization, training_data
 from nas.training.loop import Epoch, batch_loss, descend, evaluate, train
 from nas.training.recipe import make_optimizer, recipe_for
@@ -103,7 +103,7 @@ class Session:
         started = time.monotonic()
 
         def follow(network: Network, epoch: Epoch) -> None:
-            if epoch.number < epochs:
+            if epoch.number < epochs and self.task.objective is Objective.CLASSIFY:
                 report(epoch.number, self.validate(network))
 
         network, _ = self.train(architecture, epochs, what, follow=follow)
