@@ -98,7 +98,8 @@ class Session:
     ) -> tuple[float, float]:
         """Short training -> validation score, and the seconds that it took.
 
-        ``report`` takes the score after every epoch but the last; what it raises ends the training.
+        ``report`` takes the score after every epoch but the last; what it raises ends the training. It is not told of
+        networks that rebuild their input: the AUC of early epochs says nothing of the last, and good ones were pruned.
         """
         started = time.monotonic()
 
