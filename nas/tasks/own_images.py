@@ -31,7 +31,7 @@ class OwnImages:
 
     classes: tuple[str, ...]
     name: str = NAME
-    default_space: str = "vww_micronet"
+    default_space: str = "vww_mobilenet"
     spaces: tuple[str, ...] = ("vww", "ic")
     custom: bool = True
     input_shape: tuple[int, int, int] = (96, 96, 3)
