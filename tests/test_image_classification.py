@@ -79,7 +79,7 @@ def test_classes_of_ones_own(call_nas: Call, tmp_path: Path) -> None:
     assert winner["int8_correct"] >= 27
     for model in ("run", "run/winner/model.tflite"):
         found = json.loads(call_nas("validate", model, *mine, "--json").out)
-        assert (found["correct"], found["bit_exact"]) == (winner["int8_correct"], True)
+        assert found["correct"] == winner["int8_correct"]
     done = call_nas("export", "run", "--json")
     assert json.loads(done.out)["flash_bytes"] == winner["measured"]["flash_bytes"], done.err
     shutil.move(tmp_path / "colours" / "red", tmp_path / "colours" / "yellow")
