@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
-from nas.cli.task_options import Clip, Coefficients, Hop, Keywords, Mels, Window, split_keywords
+from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
 from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS, TRAIN_EPOCHS
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 
 if TYPE_CHECKING:
     from nas.pipeline.request import SearchOptions
-
-INPUT_HELP = "Size of the images that the network sees: 64x64x1 (height, width, grey), 96x96x3 (RGB)."
 
 
 def search(
@@ -83,7 +81,7 @@ def search(
             "Default: $NAS_DATA/TASK, then builtin."
         ),
     ] = None,
-    input_: Annotated[str | None, typer.Option("--input", help=INPUT_HELP)] = None,
+    input_: Input = None,
     keywords: Keywords = None,
     clip: Clip = None,
     window: Window = None,

@@ -6,6 +6,12 @@ from typing import Annotated
 
 import typer
 
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input", help="Size of the images that the network sees: 64x64x1 (height, width, grey), 96x96x3 (RGB)."
+    ),
+]
 Keywords = Annotated[
     str | None,
     typer.Option(

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.search import INPUT_HELP
-from nas.cli.task_options import Clip, Coefficients, Hop, Keywords, Mels, Window, split_keywords
+from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
 
 
 def train(
@@ -21,7 +20,7 @@ def train(
     task: Annotated[
         str | None, typer.Option(help="Train it for this task, with its input and classes. Default: the network's own.")
     ] = None,
-    input_: Annotated[str | None, typer.Option("--input", help=INPUT_HELP)] = None,
+    input_: Input = None,
     keywords: Keywords = None,
     clip: Clip = None,
     window: Window = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from nas.errors import DataError, InputError
 from nas.tasks import keyword_speech
@@ -51,6 +51,10 @@ class UserAudio:
         """The benchmark's scale is made for its features alone."""
         return REFERENCE_INPUT if self.features == BENCHMARK else None
 
+    def fitted(self, input_shape: tuple[int, int, int]) -> Self:
+        """Features are as the settings say; see ``Task.fitted``."""
+        return self
+
     def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Hide a run of frames and a run of coefficients of each sample; see ``hide_runs``."""
         return hide_runs(batch, generator)
@@ -66,10 +70,6 @@ class UserAudio:
 @dataclass(frozen=True, slots=True)
 class Sounds(UserAudio):
     """Sound classification: the classes are the folders of the data set."""
-
-    def fitted(self, input_shape: tuple[int, int, int]) -> Sounds:
-        """Features are as the settings say; see ``Task.fitted``."""
-        return self
 
     def training_samples(self, source: str | Path | None = None) -> int:
         """Count the recordings that are left to train on; see ``Task.training_samples``."""
@@ -93,10 +93,6 @@ class Sounds(UserAudio):
 @dataclass(frozen=True, slots=True)
 class Keywords(UserAudio):
     """Spotting of the user's own keywords, on synthesised speech and recordings of theirs."""
-
-    def fitted(self, input_shape: tuple[int, int, int]) -> Keywords:
-        """Features are as the settings say; see ``Task.fitted``."""
-        return self
 
     def training_samples(self, source: str | Path | None = None) -> int:
         """Count the clips that would be generated and the recordings; see ``Task.training_samples``."""
