@@ -28,7 +28,8 @@ def train(
     mels: Mels = None,
     coefficients: Coefficients = None,
     seed: Annotated[int, typer.Option(help="Same seed: same network on the same machine.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or one GPU as cuda:1.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Arithmetic of training: 32, bf16 (mixed) or auto (32).")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-train-TIME.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -48,6 +49,7 @@ def train(
             data=data,
             seed=seed,
             device=device,
+            precision=precision,
             out=out,
             reporter=reporter,
             task_name=task,

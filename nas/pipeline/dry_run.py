@@ -16,7 +16,8 @@ from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan
 from nas.tasks.sources import resolve_source
 from nas.units import format_bytes, format_ops, format_seconds
 
-# Inference ops per second at which 2 cores of a server train in float32: 5 to 17 G measured on networks of the space.
+# Inference ops per second at which 2 cores of a server train in float32, until a session measures its own: 5 to 17 G
+# measured on keyword networks; images with more channels train up to three times as fast.
 TRAINING_OPS_PER_SECOND = 10e9
 SAMPLES = 20  # feasible networks: their mean op count stands for a candidate, the largest for a winner
 SUBJECT = {
@@ -69,13 +70,15 @@ class Price:
     seconds: float
 
 
-def estimate(plan: SearchPlan, samples: int, epochs: int, limit: float | None) -> Price:
-    """The price of a search on 2 cores, in trainings of its first winner."""
+def estimate(
+    plan: SearchPlan, samples: int, epochs: int, limit: float | None, ops_per_second: float = TRAINING_OPS_PER_SECOND
+) -> Price:
+    """The price of a search, in trainings of its first winner, at a speed of training in inference ops."""
     options, rng = plan.options, random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SAMPLES)]
     found = [cost(point.graph).ops for point in points]
     trained = plan.scoring is Scoring.TRAINED  # then winners are no larger than candidates are; others use the budget
-    epoch = samples * (statistics.fmean(found) if trained else max(found)) / TRAINING_OPS_PER_SECOND
+    epoch = samples * (statistics.fmean(found) if trained else max(found)) / ops_per_second
     winner = options.train_epochs * epoch
     training = winner * sum(1 / 2**part for part in range(options.pareto))
     count = math.inf if plan.limit is None else plan.limit
@@ -92,13 +95,16 @@ def estimate(plan: SearchPlan, samples: int, epochs: int, limit: float | None) -
     return Price(searching / winner if winner else 0.0, searching + training + EXPORT_SECONDS)
 
 
-def price_line(plan: SearchPlan, samples: int, epochs: int, limit: float | None) -> str:
-    """What the user is told before the search starts."""
-    price, options = estimate(plan, samples, epochs, limit), plan.options
+def price_line(
+    plan: SearchPlan, samples: int, epochs: int, limit: float | None, measured_speed: float | None = None
+) -> str:
+    """What the user is told before the search starts; ``measured_speed`` in inference ops per second of training."""
+    price, options = estimate(plan, samples, epochs, limit, measured_speed or TRAINING_OPS_PER_SECOND), plan.options
+    basis = "at the speed measured now" if measured_speed else "estimated for 2 cores"
     what = f"{epochs} epochs {SUBJECT[plan.scoring]}"
     return (
         f"price     {plan.engine}, {what}, {options.train_epochs} for each winner: search about "
-        f"{price.search_tme:.1f} TME, {format_seconds(price.seconds)} in all (estimated for 2 cores)"
+        f"{price.search_tme:.1f} TME, {format_seconds(price.seconds)} in all ({basis})"
     )
 
 

@@ -134,7 +134,8 @@ def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
     epochs = record.get("search_epochs") or affordable_epochs(plan, session, clock)
     bound = plan.budget.ops if limit is not None else None
     run.update(status="searching", data=session.data_record(), trainable_ops=bound, search_epochs=epochs)
-    session.reporter.note(price_line(plan, session.samples, epochs, limit))
+    speed = session.training_ops_per_second(even_network(plan))
+    session.reporter.note(price_line(plan, session.samples, epochs, limit, speed))
     candidates = _find(run, plan, session, clock, epochs)
     return _finish(run, plan, session, clock, candidates)
 

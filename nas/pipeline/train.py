@@ -31,6 +31,7 @@ def train_architecture(
     device: str,
     out: Path | None,
     reporter: Reporter,
+    precision: str = "auto",
     task_name: str | None = None,
     settings: TaskSettings | None = None,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def train_architecture(
 
     Args:
         what: a run folder, an ``arch.json``, or ``SPACE:POINT`` for a published network of a space.
+        precision: of the arithmetic: ``auto``, ``32`` or ``bf16``.
         task_name: task to train it for, whose input and classes it then gets; by default its own.
         settings: of the task.
 
@@ -59,11 +61,12 @@ def train_architecture(
         "epochs": epochs,
         "seed": seed,
         "data": data,
+        "precision": precision,
         "settings": (settings or TaskSettings()).to_json(),
     }
     run = _run_folder(folder, record)
     with run.locked():
-        session = open_run_session(run, task, data, seed, device, reporter)
+        session = open_run_session(run, task, data, seed, device, reporter, precision)
         winner = make_winner(session, architecture, Budget(), epochs, run.winner)
         spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
         report = write_report(run, session, [winner], [Budget()], None, spent)

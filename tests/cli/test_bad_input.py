@@ -183,6 +183,7 @@ def test_a_flag_that_a_resumed_run_would_ignore(call_nas: Call, tmp_path: Path) 
         (("train", "kws_dscnn:mlperf", "--out", "run"), "no search space named 'kws_dscnn'"),
         (("train", "notes.txt", "--out", "run"), "notes.txt: not JSON"),
         (("train", "kws_ds_cnn:mlperf-ds-cnn", "--epochs", "0", "--out", "run"), "--epochs 0 must be at least 1"),
+        (("train", "kws_ds_cnn:mlperf-ds-cnn", "--precision", "fp8", "--out", "run"), "no precision 'fp8'"),
         (("train", "kws_ds_cnn:mlperf-ds-cnn", "--data", "nowhere", "--out", "run"), "data folder nowhere"),
     ],
     ids=" ".join,
