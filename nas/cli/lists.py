@@ -33,7 +33,10 @@ def mcus(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows))
         return
     _show(rows, MCU_COLUMNS)
-    shares: Columns = {space: lambda row, space=space: f"{row['fits'][space]:.0%}" for space in rows[0]["fits"]}  # type: ignore[misc]
+    shares: Columns = {
+        space.replace("_", "_\n"): lambda row, space=space: f"{row['fits'][space]:.0%}"  # type: ignore[misc]
+        for space in rows[0]["fits"]
+    }
     _show(rows, {"name": MCU_COLUMNS["name"], **shares}, f"share of {SAMPLES} random networks of each space that fit")
 
 
@@ -67,7 +70,7 @@ def _show(rows: list[dict[str, Any]], columns: Columns, title: str | None = None
 
     from nas.cli.tables import show
 
-    headings = (Column(name, no_wrap=name in TYPED) for name in columns)
+    headings = (Column(name, no_wrap=name in TYPED, overflow="fold") for name in columns)
     table = Table(*headings, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(cell(row) for cell in columns.values()))
