@@ -1,4 +1,4 @@
-"""Every shipped space, at its ends and in between: networks train, export, fit as predicted, and run in TFLM."""
+"""Every shipped space, at its ends and in between: networks train, export, fit as predicted, and compute alike."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import torch
 
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
+from nas.export.int8_file import read_int8
 from nas.export.onnx_export import export_onnx
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
 from nas.harness.tflm import TflmModel, measure_arena
+from nas.models.int8 import run_int8
 from nas.models.network import build_network
 from nas.pipeline.plan import with_plan
 from nas.plan.placement import Planning
@@ -26,6 +28,7 @@ from nas.training.loop import train
 from nas.training.recipe import recipe_for
 
 SAMPLES = 8
+EQUAL_INTEGERS = 0.999  # share of the output values that torch and TFLM compute alike
 POINTS: dict[str, Callable[[SearchSpace], Architecture]] = {
     "smallest": SearchSpace.smallest,
     "random": lambda space: space.sample(random.Random(6)),
@@ -53,7 +56,9 @@ def test_a_network_goes_all_the_way(name: str, point: str, tmp_path: Path) -> No
     predicted = cost(architecture.graph, Planning())
     assert predicted == Cost(len(model), measure_arena(model).total_bytes, ops(architecture.graph))
     inputs = data.train_inputs[0].permute(0, 2, 3, 1).contiguous().numpy()
-    assert TflmModel(model).run(inputs[:2]).shape == (2, architecture.classes)
+    outputs = TflmModel(model).run(inputs[:2])
+    assert outputs.shape == (2, architecture.classes)
+    assert np.mean(run_int8(read_int8(model, architecture.graph), inputs[:2])[-1] == outputs) >= EQUAL_INTEGERS
 
 
 def some_data(architecture: Architecture) -> TrainingData:
