@@ -26,7 +26,7 @@ def test_the_price_is_told_for_images(call_nas: Call) -> None:
     assert done.code == 0, done.err
     told = done.out + done.err
     assert "builtin: SYNTHETIC, made on the spot, 1,500 training samples" in told
-    assert "space     ic_resnet:" in told
+    assert "space     ic_micronet:" in told
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_a_search_ends_in_a_file_that_reads_the_benchmarks_inputs(call_nas: Call
     assert done.code == 0, done.err
     assert "SYNTHETIC DATA: the images are shapes" in done.err
     report = json.loads(done.out)
-    assert (report["space"], report["engine"], report["data"]["synthetic"]) == ("ic_resnet", "dnas", True)
+    assert (report["space"], report["engine"], report["data"]["synthetic"]) == ("ic_micronet", "dnas", True)
     winner = report["winner"]
     assert winner["measured"]["flash_bytes"] == winner["predicted"]["flash_bytes"] <= 40 * 1024
     assert winner["measured"]["sram_bytes"] == winner["predicted"]["sram_bytes"]

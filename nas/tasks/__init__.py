@@ -52,7 +52,7 @@ def _ic(source: Source, settings: TaskSettings) -> Task:
 
 def _ic2(source: Source, settings: TaskSettings) -> Task:
     settings.require_only("ic2")
-    return ImageClassification(name="ic2")
+    return ImageClassification(name="ic2", default_space="ic_resnet")
 
 
 def _audio(source: Source, settings: TaskSettings) -> Task:

@@ -32,7 +32,7 @@ class ImageClassification:
     """The image-classification task of MLPerf Tiny, on raw pixels."""
 
     name: str = "ic"
-    default_space: str = "ic_resnet"
+    default_space: str = "ic_micronet"  # at the budget of ResNet8 a point better than ic_resnet: measured, see README
     spaces: tuple[str, ...] = ("ic",)
     custom: bool = False
     input_shape: tuple[int, int, int] = cifar10.IMAGE_SHAPE

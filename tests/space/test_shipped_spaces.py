@@ -34,6 +34,7 @@ def test_there_are_spaces() -> None:
         "kws_micronet",
         "kws_ds_cnn",
         "kws_broadcast",
+        "ic_micronet",
         "ic_resnet",
         "vww_mobilenet",
     }
