@@ -2,8 +2,8 @@
 
 A kernel scales its 32-bit sums by a real number between two grids. It has no floating point: the number is a 31-bit
 mantissa and a power of two, and both multiplications round (gemmlowp's fixed point; "double rounding" in
-tensorflow/lite/kernels/internal/common.h). Scaling in floating point instead gives other values in 14 to 44 % of the
-outputs of our reference networks, which this module does not.
+tensorflow/lite/kernels/internal/common.h). Scaling in floating point instead changed 14 to 78 % of the output values of
+five trained networks by 1 to 14 steps, for small differences add up from layer to layer.
 """
 
 from __future__ import annotations
