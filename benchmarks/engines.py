@@ -29,7 +29,7 @@ from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions, SearchPlan, plan_search
 from nas.pipeline.scoring import make_scorer
 from nas.pipeline.session import Session, open_session
-from nas.pipeline.winner import make_winner, train_fully
+from nas.pipeline.winner import Finish, make_winner, train_fully
 
 MODES = {  # row -> flags; the first one's search time is that of all
     "dnas": {"engine": "dnas"},
@@ -69,9 +69,9 @@ def measure(mode: str, seed: int, arguments: argparse.Namespace, seconds: float 
         search_seconds = time.process_time() - started
         found = best(candidates)
         started = time.process_time()
-        train_fully(session, found.architecture, options.train_epochs, run.winner)
+        train_fully(session, found.architecture, Finish(plan.train_epochs), run.winner)
         train_seconds = time.process_time() - started
-        winner = make_winner(session, found.architecture, plan.budget, options.train_epochs, run.winner)
+        winner = make_winner(session, found.architecture, plan.budget, Finish(plan.train_epochs), run.winner)
     return {
         "mode": mode,
         "seed": seed,

@@ -11,16 +11,10 @@ ENGINE = "dnas"
 # the loss that dnas descends is not the score, and the score moves up and down during a training. Measured on ToyCar.
 REBUILDING_ENGINE = "tpe"
 
-# Trainings
-TRAIN_EPOCHS = 40  # of the winner
-CANDIDATE_EPOCHS = 4  # of a candidate that is trained by itself, a tenth of the winner's
+# Trainings; how weights learn stands in the recipe of the task, search_spaces/recipes
+CANDIDATE_EPOCHS = 4  # of a candidate that is trained by itself, a tenth of a winner's
 SUPERNET_EPOCHS = 15  # of shared weights, for one descent: 30 found networks that were no better, at twice the price
 ONE_SHOT_EPOCHS = 80  # of shared weights that are to serve a whole budget: four networks share each batch
-BATCH_SIZE = 100  # as the MLPerf Tiny reference
-LEARNING_RATE = 8e-3  # of weights, shared or not: measured against 2e-3, 4e-3 and 1.2e-2
-WEIGHT_DECAY = 5e-2  # measured, as label smoothing
-LEARNING_WARM_UP = 0.1  # share of the steps during which the learning rate rises
-LABEL_SMOOTHING = 0.1
 
 # Gradient search
 HELD_OUT = 0.2  # share of the training samples that the choices learn from, and the shared weights never do (FBNet)

@@ -63,6 +63,16 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} m"
 
 
+def format_speed(samples_per_second: float | None, input_share: float | None) -> str:
+    """Show a training's speed, and the share of its time that its batches take; "" where neither was measured.
+
+    ``format_speed(3390, 0.03) == "3,390 samples/s, 3% of the time for input and augmentation"``.
+    """
+    if samples_per_second is None or input_share is None:
+        return ""
+    return f"{samples_per_second:,.0f} samples/s, {input_share:.0%} of the time for input and augmentation"
+
+
 def _positive_int(text: str | int, units: dict[str, int] | dict[str, float], what: str, example: str) -> int:
     value = _positive(text, units, what, example)
     if value < 1:

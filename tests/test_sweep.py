@@ -23,9 +23,10 @@ from nas.pipeline.plan import with_plan
 from nas.plan.placement import Planning
 from nas.space import Architecture, SearchSpace, list_files, load_space
 from nas.tasks import InputQuantization, get_task
+from nas.tasks.augmentation import Augmentation
 from nas.training.data import LabelledTensors, TrainingData
 from nas.training.loop import train
-from nas.training.recipe import recipe_for
+from nas.training.recipe import load_recipe
 
 SAMPLES = 8
 EQUAL_INTEGERS = 0.999  # share of the output values that torch and TFLM compute alike
@@ -44,7 +45,7 @@ def test_a_network_goes_all_the_way(name: str, point: str, tmp_path: Path) -> No
     data = some_data(architecture)
     network = build_network(architecture.graph, seed=0)
     task = get_task(architecture.task).fitted(architecture.input_shape)
-    history = train(network, data, recipe_for(task, epochs=1), lambda batch, generator: batch, seed=0)
+    history = train(network, data, load_recipe(task).with_(epochs=1, augment=Augmentation()), seed=0)
     assert np.isfinite(history[0].loss)
 
     export_onnx(network.eval(), architecture.input_shape, tmp_path / "model.onnx")

@@ -13,6 +13,7 @@ from nas.units import (
     format_ops,
     format_score,
     format_seconds,
+    format_speed,
     parse_bytes,
     parse_milliseconds,
     parse_ops,
@@ -110,3 +111,8 @@ def test_what_is_shown_reads_back(count: int) -> None:
 @given(st.integers(1, 2**30), st.sampled_from(["KB", "KiB", "kB", "MB", "MiB", "B", ""]))
 def test_a_unit_is_a_factor(number: int, unit: str) -> None:
     assert parse_bytes(f"{number}{unit}") == number * parse_bytes(f"1{unit}")
+
+
+def test_the_speed_of_a_training() -> None:
+    assert format_speed(3389.7, 0.026) == "3,390 samples/s, 3% of the time for input and augmentation"
+    assert format_speed(None, None) == ""

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from nas.pipeline.reporter import Reporter
-from nas.units import format_ops, format_score, format_seconds
+from nas.units import format_ops, format_score, format_seconds, format_speed
 
 if TYPE_CHECKING:
     from nas.budget import Budget
@@ -80,13 +80,13 @@ class ConsoleReporter(Reporter):
 
     def epoch(self, what: str, epoch: Epoch, epochs: int) -> None:
         """The bar of the training, or its line in the log."""
+        speed = format_speed(epoch.samples_per_second, epoch.input_share)
+        facts = ", ".join(filter(None, (f"loss {epoch.loss:.3f}", speed)))
         if self._live:
-            self._bar(f"training {what}, loss {epoch.loss:.3f}", epoch.number, epochs, what)
+            self._bar(f"training {what}, {facts}", epoch.number, epochs, what)
         elif epoch.number == epochs or time.monotonic() - self._last_line > LOG_SECONDS:
             self._last_line = time.monotonic()
-            self.note(
-                f"{what}: epoch {epoch.number} of {epochs}, loss {epoch.loss:.3f}, {epoch.seconds:.1f} s an epoch"
-            )
+            self.note(f"{what}: epoch {epoch.number} of {epochs}, {epoch.seconds:.1f} s an epoch, {facts}")
 
     def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
         """One line per epoch: losses, how decided the search is, and what it expects to use of the budget."""

@@ -10,7 +10,8 @@ import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
-from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS, TRAIN_EPOCHS
+from nas.cli.training_options import Qat, Recipe, Teacher
+from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def search(
             f"{ONE_SHOT_EPOCHS} with --inherit."
         ),
     ] = None,
-    train_epochs: Annotated[int, typer.Option(help="Epochs of the winner's full training.")] = TRAIN_EPOCHS,
+    train_epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the winner's full training. Default: the recipe's.")
+    ] = None,
+    recipe: Recipe = None,
+    teacher: Teacher = None,
+    qat: Qat = None,
     inherit: Annotated[
         bool,
         typer.Option(
@@ -144,6 +150,9 @@ def search(
         tuple(start or ()),
         precision,
         devices,
+        recipe,
+        teacher,
+        qat,
         TaskSettings(input_, split_keywords(keywords), clip, window, hop, mels, coefficients),
     )
     if dry_run:

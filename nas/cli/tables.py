@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from nas.units import format_bytes, format_ops, format_score, format_seconds
+from nas.units import format_bytes, format_ops, format_score, format_seconds, format_speed
 
 EVALUATION_FILES = "FOLDER_OF_EVALUATION_FILES"
 OTHER_DATA = dict.fromkeys(("audio", "image"), "FOLDER_OF_CLASSES")  # of tasks without files of a benchmark
@@ -63,7 +63,10 @@ def _winner(report: dict[str, Any]) -> Group:
         f"{winner['int8_total']:,} test {'samples' if winner['metric'] == 'accuracy' else 'clips'}",
         *(format_score(winner["metric"], winner[key]) for key in ("float_score", "int8_score", "int8_score_tflm")),
     )
-    return Group(table, scores, _parity(report["parity"], winner["metric"]))
+    lines = [_parity(report["parity"], winner["metric"])]
+    if speed := format_speed(winner["train_samples_per_second"], winner["train_input_share"]):
+        lines.append(f"trained at {speed}")
+    return Group(table, scores, *lines)
 
 
 def _parity(parity: dict[str, Any], metric: str) -> str:

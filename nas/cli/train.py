@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
+from nas.cli.training_options import Qat, Recipe, Teacher
 
 
 def train(
     network: Annotated[
         str, typer.Argument(help="Run folder, arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn.")
     ],
-    epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 40,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of training. Default: the recipe's.")] = None,
+    recipe: Recipe = None,
+    teacher: Teacher = None,
+    qat: Qat = None,
     data: Annotated[str | None, typer.Option(help="Folder in the official layout, or builtin.")] = None,
     task: Annotated[
         str | None, typer.Option(help="Train it for this task, with its input and classes. Default: the network's own.")
@@ -36,6 +40,10 @@ def train(
     """Train, export and measure one network fully.
 
     Example: nas train kws_ds_cnn:mlperf-ds-cnn --data speech_commands/
+
+    A teacher, the largest network of a space: nas train kws_micronet:largest --data speech_commands/ --out teacher/
+
+    What it teaches: nas train kws_ds_cnn:mlperf-ds-cnn --data speech_commands/ --teacher teacher/
     """
     from nas.cli.console import ConsoleReporter
 
@@ -52,6 +60,9 @@ def train(
             precision=precision,
             out=out,
             reporter=reporter,
+            recipe_name=recipe,
+            teacher=teacher,
+            qat=qat,
             task_name=task,
             settings=TaskSettings(input_, split_keywords(keywords), clip, window, hop, mels, coefficients),
         )

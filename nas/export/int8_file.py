@@ -18,7 +18,7 @@ def read_int8(model: bytes, graph: Graph) -> Int8Model:
     """What a ``.tflite`` file that was exported from ``graph`` computes with.
 
     Raises:
-        ValidationError: its operators are not those of the graph, in their order.
+        ValidationError: its operators are not those of the graph.
     """
     tree = load(model)
     operators = _operators(tree, graph)
@@ -31,11 +31,14 @@ def read_int8(model: bytes, graph: Graph) -> Int8Model:
     return Int8Model(graph, tuple(grids[tensor] for tensor in range(len(graph.shapes))), weights)
 
 
-def write_int8(model: bytes, int8: Int8Model) -> bytes:
+def write_int8(model: bytes, int8: Int8Model, names: bool = False) -> bytes:
     """The same file, slim, with other weights and other grids; its memory plan stays, since no size changes.
 
+    Args:
+        names: keep those of tensors.
+
     Raises:
-        ValidationError: its operators are not those of the graph, in their order.
+        ValidationError: its operators are not those of the graph.
     """
     tree = load(model)
     operators = _operators(tree, int8.graph)
@@ -45,17 +48,44 @@ def write_int8(model: bytes, int8: Int8Model) -> bytes:
         _set_scales(tree, operator.outputs[0], [grid.scale], [grid.zero_point])
         if op.weight_count:
             _set_weights(tree, operator, int8.weights[op.name], int8.grids[op.inputs[0]].scale)
-    return write_slim(tree, len(model))
+    return write_slim(tree, len(model), names)
+
+
+def file_tensors(model: bytes, graph: Graph) -> list[int]:
+    """Where the file has each tensor of ``graph``: indices into its main subgraph.
+
+    Raises:
+        ValidationError: its operators are not those of the graph.
+    """
+    tree = load(model)
+    return [int(tree.subgraphs[0].inputs[0]), *(int(operator.outputs[0]) for operator in _operators(tree, graph))]
 
 
 def _operators(tree: Any, graph: Graph) -> list[Any]:
-    """The operators of the file, one for each of the graph."""
-    operators: list[Any] = tree.subgraphs[0].operators
-    found = [operator_name(tree, operator) for operator in operators]
-    wanted = [op.kind.value for op in graph.ops]
-    if found != wanted:
-        raise ValidationError(f"the file has the operators {', '.join(found)}; its network has {', '.join(wanted)}")
-    return operators
+    """The operators of the file, one for each of the graph: a memory plan may have put them into another order."""
+    left = list(tree.subgraphs[0].operators)
+    names = [operator_name(tree, operator) for operator in left]
+    tensors = {0: int(tree.subgraphs[0].inputs[0])}  # of the graph -> of the file
+    found = []
+    for op in graph.ops:
+        inputs = [tensors[tensor] for tensor in op.inputs]
+        fitting = [each for each in left if _is(tree, each, op, inputs)]
+        if not fitting:
+            raise ValidationError(
+                f"the file has no {op.kind.value} for {op.name}; it has the operators {', '.join(names)}"
+            )
+        left.remove(fitting[0])
+        tensors[op.output] = int(fitting[0].outputs[0])
+        found.append(fitting[0])
+    return found
+
+
+def _is(tree: Any, operator: Any, op: Op, inputs: list[int]) -> bool:
+    """Whether an operator of the file takes these activations and has the kind and weights of one of the graph."""
+    given = [int(index) for index in operator.inputs]
+    if operator_name(tree, operator) != op.kind.value or not set(inputs) <= set(given):
+        return False
+    return not op.weight_count or tuple(tree.subgraphs[0].tensors[given[1]].shape) == tuple(op.weight_shape)
 
 
 def _set_weights(tree: Any, operator: Any, weights: Int8Weights, input_scale: float) -> None:

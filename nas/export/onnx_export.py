@@ -10,13 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.errors import ValidationError
 from nas.files import write_bytes
+from nas.space.graph import Graph, OpKind
 
 if TYPE_CHECKING:
     import torch
 
 OPSET = 18  # what the dynamo exporter of torch writes without a conversion pass
 INPUT_NAME = "input"
+ONNX_NAMES = {
+    OpKind.CONV_2D: "Conv",
+    OpKind.DEPTHWISE_CONV_2D: "Conv",
+    OpKind.FULLY_CONNECTED: "Gemm",
+    OpKind.AVERAGE_POOL_2D: "AveragePool",
+    OpKind.ADD: "Add",
+    OpKind.PAD: "Pad",
+    OpKind.SOFTMAX: "Softmax",
+}
 
 
 def export_onnx(network: torch.nn.Module, input_shape: tuple[int, int, int], path: Path) -> None:
@@ -49,6 +60,24 @@ def export_onnx(network: torch.nn.Module, input_shape: tuple[int, int, int], pat
         model = program.model_proto
     _strip_notes(model)
     write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def layer_outputs(model: Any, graph: Graph) -> list[str]:
+    """Names in an exported ``onnx.ModelProto`` of what each operator of ``graph`` gives, after its ReLU.
+
+    Nodes stand in the order in which the layers were called; between them stand reshapes.
+
+    Raises:
+        ValidationError: the nodes are not those of the graph.
+    """
+    names, nodes = [], iter(model.graph.node)
+    for op in graph.ops:
+        for wanted in (ONNX_NAMES[op.kind], *(["Relu"] if op.relu else [])):
+            outputs: Any = next((node.output for node in nodes if node.op_type == wanted), None)
+            if outputs is None:
+                raise ValidationError(f"the ONNX file has no {wanted} for {op.name} ({op.kind.value}) of its network")
+        names.append(outputs[0])
+    return names
 
 
 def _strip_notes(model: Any) -> None:

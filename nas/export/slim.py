@@ -67,15 +67,18 @@ def slim(model: bytes) -> bytes:
     return small if len(small) < len(model) else model
 
 
-def write_slim(tree: Any, size: int) -> bytes:
+def write_slim(tree: Any, size: int, names: bool = False) -> bytes:
     """Write an unpacked model (``nas.export.flatbuffer.load``) of a file of ``size`` bytes.
+
+    Args:
+        names: keep those of tensors.
 
     Raises:
         InputError: as ``slim``.
     """
     _require_whole(tree)
     try:
-        return _Writer(tree, size).write()
+        return _Writer(tree, size, names).write()
     except IndexError as error:  # a second subgraph with wrong references: load follows those of the first
         raise InputError(f"damaged TFLite model of {size:,} bytes: {error}") from error
 
@@ -103,11 +106,11 @@ class _Writer:
     Parts of coarse alignment come first, each kind together: then no padding depends on the order of things.
     """
 
-    def __init__(self, tree: Any, size: int) -> None:
+    def __init__(self, tree: Any, size: int, names: bool) -> None:
         import flatbuffers
         from ai_edge_litert import schema_py_generated as schema
 
-        self.tree, self.schema = tree, schema
+        self.tree, self.schema, self.names = tree, schema, names
         self.builder = flatbuffers.Builder(size)
         self.builder.ForceDefaults(True)  # else the size of a table would depend on the values in it
         self.data: list[int] = []  # the data of each new buffer
@@ -163,6 +166,8 @@ class _Writer:
         fields = {"Shape": self._ints(tensor.shape), "Buffer": buffer}
         if _is_quantised(tensor.quantization):
             fields["Quantization"] = self._quantization(tensor.quantization, zero_points)
+        if self.names and tensor.name:
+            fields["Name"] = self.builder.CreateString(tensor.name)
         if tensor.isVariable:
             fields["IsVariable"] = True
         if tensor.sparsity is not None:

@@ -3,12 +3,13 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from nas.errors import ValidationError
-from nas.harness.samples import run_each
+from nas.harness.samples import run_each, trace_each
 from nas.harness.stderr import captured_stderr
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
@@ -21,12 +22,16 @@ class LiteRtModel:
     Samples run one by one: batches, tried from 16 to 1,000, gave the same bits and no speed.
     """
 
-    def __init__(self, model: bytes, kernels: Kernels = "xnnpack", threads: int = 1) -> None:
+    def __init__(
+        self, model: bytes, kernels: Kernels = "xnnpack", threads: int = 1, every_tensor: bool = False
+    ) -> None:
         """Allocate the model.
 
         Args:
-            model: a .tflite file. kernels: ``xnnpack``, the default of LiteRT and fast; ``reference``, plain
-            C++ and closest to TFLM. threads: of XNNPACK; one is fastest for the small networks here.
+            model: a .tflite file.
+            kernels: ``xnnpack``, the default of LiteRT and fast; ``reference``, plain C++ and closest to TFLM.
+            threads: of XNNPACK; one is fastest for the small networks here.
+            every_tensor: keep all tensors apart, for ``trace``; with the reference kernels.
 
         Raises:
             ValidationError: LiteRT refuses the model.
@@ -37,7 +42,10 @@ class LiteRtModel:
         with captured_stderr():  # LiteRT announces its delegate there; errors come as exceptions
             try:
                 self._interpreter = Interpreter(
-                    model_content=model, num_threads=threads, experimental_op_resolver_type=resolvers[kernels]
+                    model_content=model,
+                    num_threads=threads,
+                    experimental_op_resolver_type=resolvers[kernels],
+                    experimental_preserve_all_tensors=every_tensor,
                 )
                 self._interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
@@ -50,8 +58,14 @@ class LiteRtModel:
         """Run samples one after another: (n, ...) int8 -> (n, classes) int8; see ``run_each``."""
         return run_each(self._run_one, inputs, self.input_shape)
 
+    def trace(self, inputs: Int8Array, tensors: Sequence[int]) -> list[Int8Array]:
+        """Run samples one after another: (n, ...) int8 -> (n, values) for each of these tensors of the file."""
+        return trace_each(lambda sample: self._trace_one(sample, tensors), inputs, self.input_shape)
+
     def _run_one(self, sample: Int8Array) -> Int8Array:
+        return self._trace_one(sample, [self._output])[0]
+
+    def _trace_one(self, sample: Int8Array, tensors: Sequence[int]) -> list[Int8Array]:
         self._interpreter.set_tensor(self._input, sample)
         self._interpreter.invoke()
-        output: Int8Array = self._interpreter.get_tensor(self._output)
-        return output.reshape(-1)
+        return [self._interpreter.get_tensor(index).reshape(-1) for index in tensors]

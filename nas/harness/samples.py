@@ -48,5 +48,13 @@ def run_each(run_one: Callable[[Int8Array], Int8Array], inputs: Int8Array, input
     return np.stack([run_one(sample[np.newaxis]) for sample in as_batch(inputs, input_shape)])
 
 
+def trace_each(
+    trace_one: Callable[[Int8Array], list[Int8Array]], inputs: Int8Array, input_shape: tuple[int, ...]
+) -> list[Int8Array]:
+    """``run_each`` for several tensors at once: ``trace_one`` gives one array of a sample for each of them."""
+    traces = [trace_one(sample[np.newaxis]) for sample in as_batch(inputs, input_shape)]
+    return [np.stack(values) for values in zip(*traces, strict=True)]
+
+
 def _sizes(shape: tuple[int, ...]) -> str:
     return ", ".join(str(size) for size in shape[1:])

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import numpy as np
 
 from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
-from nas.harness.samples import run_each
+from nas.export.offline_plan import with_offline_plan
+from nas.harness.samples import run_each, trace_each
 from nas.harness.stderr import captured_stderr
 from nas.processes import environment
 
@@ -43,17 +45,27 @@ class ArenaReport:
 class TflmModel:
     """A loaded model; ``run`` takes about 3 ms a sample for a keyword-spotting network."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, every_tensor: bool = False) -> None:
         """Allocate the model.
+
+        Args:
+            model: a .tflite file.
+            every_tensor: keep all tensors apart, for ``trace``. TFLM takes no memory plan then, so that of the file,
+                if it has one, is left out.
 
         Raises:
             ValidationError: TFLM refuses it, for instance for an operator that it does not have.
         """
         from tflite_micro import runtime
 
+        configs = runtime.InterpreterConfig
+        config = configs.kPreserveAllTensors if every_tensor else configs.kAllocationRecording
+        model = with_offline_plan(model, None) if every_tensor else model
         with captured_stderr() as words:
             try:
-                self._interpreter = runtime.Interpreter.from_bytes(model, arena_size=ample_arena_bytes(model))
+                self._interpreter = runtime.Interpreter.from_bytes(
+                    model, arena_size=ample_arena_bytes(model), intrepreter_config=config
+                )
             except RuntimeError as error:
                 raise ValidationError(_refusal(words())) from error
         self.input_shape = tuple(int(size) for size in self._interpreter.get_input_details(0)["shape"])
@@ -62,10 +74,18 @@ class TflmModel:
         """Run samples one after another: (n, ...) int8 -> (n, classes) int8; see ``run_each``."""
         return run_each(self._run_one, inputs, self.input_shape)
 
+    def trace(self, inputs: Int8Array, tensors: Sequence[int]) -> list[Int8Array]:
+        """Run samples one after another: (n, ...) int8 -> (n, values) for each of these tensors of the file."""
+        return trace_each(lambda sample: self._trace_one(sample, tensors), inputs, self.input_shape)
+
     def _run_one(self, sample: Int8Array) -> Int8Array:
         self._interpreter.set_input(sample, 0)
         self._interpreter.invoke()
         return np.array(self._interpreter.get_output(0)).reshape(-1)
+
+    def _trace_one(self, sample: Int8Array, tensors: Sequence[int]) -> list[Int8Array]:
+        self._run_one(sample)
+        return [np.array(self._interpreter.GetTensor(index, 0)["tensor_data"]).reshape(-1) for index in tensors]
 
 
 def measure_arena(model: bytes) -> ArenaReport:

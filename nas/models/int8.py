@@ -29,6 +29,15 @@ class Grid:
     scale: float
     zero_point: int
 
+    def real(self, values: np.ndarray[Any, np.dtype[np.int8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """What int8 ``values`` stand for."""
+        return np.float32(self.scale) * (values.astype(np.float32) - self.zero_point)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest real value."""
+        return self.scale * (QMIN - self.zero_point), self.scale * (QMAX - self.zero_point)
+
 
 @dataclass(frozen=True, slots=True)
 class Int8Weights:

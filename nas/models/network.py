@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +114,18 @@ class Network(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """(n, c, h, w) float features -> (n, classes) scores for a loss, or the values of a linear head."""
         return self._run(x, softmax=False)
+
+    def trace(self, x: Tensor) -> list[Tensor]:
+        """(n, c, h, w) float features -> every tensor of the graph: the features, then what each layer gives."""
+        values = [x]
+        for layer, (inputs, _) in zip(self.layers.values(), self._wiring, strict=True):
+            values.append(layer(*(values[tensor] for tensor in inputs)))
+        return values
+
+    def alone(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """As ``trace``, but each layer takes its inputs from ``values``, one for each tensor of the graph."""
+        layers = zip(self.layers.values(), self._wiring, strict=True)
+        return [values[0], *(layer(*(values[tensor] for tensor in inputs)) for layer, (inputs, _) in layers)]
 
     def _run(self, x: Tensor, softmax: bool) -> Tensor:
         values = {0: x}

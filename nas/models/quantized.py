@@ -52,16 +52,22 @@ class Folded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the float layer: (n, c, h, w), or (n, ...) of a dense layer."""
+        out = self.sums(x, self.rounded_weight())
+        return on_grid(F.relu(out) if self.op.relu else out, self.grid)
+
+    def rounded_weight(self) -> Tensor:
+        """The weight on its grid."""
         scales = self.scales().expand(len(self.weight))
         zero_points = torch.zeros_like(scales, dtype=torch.int32)
-        weight = torch.fake_quantize_per_channel_affine(self.weight, scales, zero_points, 0, -WEIGHT_MAX, WEIGHT_MAX)
+        return torch.fake_quantize_per_channel_affine(self.weight, scales, zero_points, 0, -WEIGHT_MAX, WEIGHT_MAX)
+
+    def sums(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Products with ``weight`` plus bias, before ReLU and rounding: (n, c, h, w), or (n, c) of a dense layer."""
         if self.op.kind is OpKind.FULLY_CONNECTED:
-            out = F.linear(x.flatten(1), weight, self.bias)
-        else:
-            x = x if self.pad is None else F.pad(x, self.pad)
-            groups = x.shape[1] // weight.shape[1]
-            out = F.conv2d(x, weight, self.bias, self.op.stride, self.padding, groups=groups)
-        return on_grid(F.relu(out) if self.op.relu else out, self.grid)
+            return F.linear(x.flatten(1), weight, self.bias)
+        x = x if self.pad is None else F.pad(x, self.pad)
+        groups = x.shape[1] // weight.shape[1]
+        return F.conv2d(x, weight, self.bias, self.op.stride, self.padding, groups=groups)
 
     def integers(self, source: Grid) -> Int8Weights:
         """The constants of the operator in the file, for an input on ``source``."""
@@ -106,6 +112,14 @@ class QuantizedNetwork(nn.Module):
         out = self.logits(x)
         return torch.softmax(out, dim=-1) if self.graph.ops[-1].kind is OpKind.SOFTMAX else out
 
+    def to_float(self) -> Network:
+        """The same weights as a float network whose batch norms only add biases, ready to be converted."""
+        network = Network(self.graph)
+        for layer, mine in zip(network.layers.values(), self.layers, strict=True):
+            if isinstance(layer, Convolution | Dense) and isinstance(mine, Folded):
+                _unfold(layer, mine)
+        return network.to(next(self.parameters()).device).eval()
+
     def to_int8(self) -> Int8Model:
         """The integers that a file of this network holds."""
         weights = {
@@ -114,6 +128,10 @@ class QuantizedNetwork(nn.Module):
             if isinstance(layer, Folded)
         }
         return Int8Model(self.graph, self.grids, weights)
+
+
+Trainable = Network | QuantizedNetwork
+"""What the training loop takes: a module with ``logits``."""
 
 
 def on_grid(x: Tensor, grid: Grid) -> Tensor:
@@ -133,6 +151,21 @@ def fold(layer: Convolution | Dense) -> tuple[Tensor, Tensor]:
     gain = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
     folded = weight * gain.view(-1, *[1] * (weight.ndim - 1))
     return folded, norm.bias.detach() + (bias - norm.running_mean) * gain
+
+
+@torch.no_grad()
+def _unfold(layer: Convolution | Dense, source: Folded) -> None:
+    """The inverse of ``fold`` for a layer with fresh statistics: a gain of exactly 1."""
+    inner = layer.conv if isinstance(layer, Convolution) else layer.linear
+    inner.weight.copy_(source.weight)
+    if layer.norm is None:
+        assert inner.bias is not None
+        inner.bias.copy_(source.bias)
+        return
+    assert layer.norm.running_var is not None
+    layer.norm.running_var.fill_(1 - layer.norm.eps)
+    layer.norm.weight.fill_(1)
+    layer.norm.bias.copy_(source.bias)
 
 
 def _layer(op: Op, layer: nn.Module, grid: Grid) -> nn.Module:

@@ -36,13 +36,13 @@ def trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str
     rng = random.Random(plan.options.seed)
     points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SPEED_SAMPLES)]
     speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[SPEED_SAMPLES // 2])
-    samples = session.samples * plan.options.train_epochs * LEAST_EPOCHS_SHARE
+    samples = session.samples * plan.train_epochs * LEAST_EPOCHS_SHARE
     limit = int(speed * available / samples) if available > 0 else 0
     bounded = plan.within_ops(max(limit, 1))
     if not bounded.budget.admits(plan.space.smallest()):
         raise InputError(
             f"--time {clock.seconds:.0f}s is too short to train any network of {plan.space.name} for "
-            f"{plan.options.train_epochs} epochs of {session.samples:,} samples; give more time or fewer --train-epochs"
+            f"{plan.train_epochs} epochs of {session.samples:,} samples; give more time or fewer --train-epochs"
         )
     return bounded
 
@@ -53,7 +53,7 @@ def affordable_epochs(plan: SearchPlan, session: Session, clock: Clock) -> int:
         return plan.epochs
     network = even_network(plan)
     epoch = session.epoch_seconds(network)
-    seconds = clock.search_seconds(epoch * plan.options.train_epochs)
+    seconds = clock.search_seconds(epoch * plan.train_epochs)
     assert seconds is not None
     return max(1, min(plan.epochs, int(EPOCH_SHARE * seconds / (epoch * EPOCH_PRICE[plan.scoring]))))
 
@@ -67,7 +67,7 @@ def even_network(plan: SearchPlan) -> Architecture:
 def affordable_training(plan: SearchPlan, session: Session, clock: Clock, places: Sequence[Place]) -> int:
     """The epochs asked for, or as many as the time left allows all winners together."""
     left = clock.left()
-    asked = plan.options.train_epochs
+    asked = plan.train_epochs
     if left is None:
         return asked
     epoch = sum(session.epoch_seconds(place.candidate.architecture) for place in places)

@@ -79,7 +79,7 @@ def estimate(
     found = [cost(point.graph).ops for point in points]
     trained = plan.scoring is Scoring.TRAINED  # then winners are no larger than candidates are; others use the budget
     epoch = samples * (statistics.fmean(found) if trained else max(found)) / ops_per_second
-    winner = options.train_epochs * epoch
+    winner = plan.train_epochs * epoch
     training = winner * sum(1 / 2**part for part in range(options.pareto))
     count = math.inf if plan.limit is None else plan.limit
     if trained:
@@ -99,11 +99,11 @@ def price_line(
     plan: SearchPlan, samples: int, epochs: int, limit: float | None, measured_speed: float | None = None
 ) -> str:
     """What the user is told before the search starts; ``measured_speed`` in inference ops per second of training."""
-    price, options = estimate(plan, samples, epochs, limit, measured_speed or TRAINING_OPS_PER_SECOND), plan.options
+    price = estimate(plan, samples, epochs, limit, measured_speed or TRAINING_OPS_PER_SECOND)
     basis = "at the speed measured now" if measured_speed else "estimated for 2 cores"
     what = f"{epochs} epochs {SUBJECT[plan.scoring]}"
     return (
-        f"price     {plan.engine}, {what}, {options.train_epochs} for each winner: search about "
+        f"price     {plan.engine}, {what}, {plan.train_epochs} for each winner: search about "
         f"{price.search_tme:.1f} TME, {format_seconds(price.seconds)} in all ({basis})"
     )
 

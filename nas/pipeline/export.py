@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from nas.errors import InputError, RunFolderError, ValidationError
 from nas.export.model_reader import read_model
 from nas.export.savings import dropped_bytes
 from nas.export.slim import slim
-from nas.export.tflite import check_operators, convert_int8
 from nas.files import write_bytes
 from nas.harness.identity import SAMPLES, Proof, prove_identical
 from nas.pipeline.cost import read_model_file
@@ -94,8 +92,9 @@ def _smaller(original: bytes, planning: Planning | None) -> tuple[bytes, Plan | 
 def _export_run(
     folder: Path, slimmed: bool, out: Path | None, reporter: Reporter, planning: Planning | None
 ) -> Exported:
+    from nas.export.int8_file import write_int8
+    from nas.pipeline.quantize import FILE, convert_onnx, load
     from nas.pipeline.session import open_session
-    from nas.pipeline.winner import calibration_samples
     from nas.tasks import TaskSettings, get_task
 
     run = RunFolder.open(folder)
@@ -111,12 +110,9 @@ def _export_run(
     task = get_task(architecture.task, data, settings).fitted(architecture.input_shape)
     session = open_session(task, data, asked.get("seed", 0), "cpu", reporter)
     reporter.note("converting: ONNX, TFLite, INT8")
-    with tempfile.TemporaryDirectory(prefix="nas-export-") as scratch:
-        raw = Path(scratch, "model.tflite")
-        grid = (session.quantization.scale, session.quantization.zero_point)
-        convert_int8(onnx, calibration_samples(session), raw, input_quantization=grid)
-        original = raw.read_bytes()
-    check_operators(original, {op.kind.value for op in architecture.graph.ops})
+    original = convert_onnx(session, architecture.graph, onnx)
+    if (run.winner / FILE).is_file():  # grids that the weights were trained on, which the converter does not know
+        original = write_int8(original, load(run.winner / FILE, architecture.graph).to_int8(), names=True)
     if not slimmed:
         write_bytes(path, original)
         return Exported(path, len(original), len(original), {}, None)

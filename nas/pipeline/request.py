@@ -11,12 +11,14 @@ from nas import defaults
 from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
 from nas.errors import InfeasibleError, InputError, RunFolderError
+from nas.pipeline.teacher import require_teacher
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, parse_planning
 from nas.space import Architecture, SearchSpace, load_space
 from nas.space.lookup import find_architecture
 from nas.tasks import Task, TaskSettings, get_task
 from nas.tasks.base import outputs_of
 from nas.tasks.metric import Objective
+from nas.training.recipe import Recipe, load_recipe
 from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
 
 
@@ -35,7 +37,7 @@ class SearchOptions:
     time: str | float | None = None
     trials: int | None = None
     epochs: int | None = None
-    train_epochs: int = defaults.TRAIN_EPOCHS
+    train_epochs: int | None = None
     data: str | None = None
     seed: int = 0
     device: str = "auto"
@@ -47,6 +49,9 @@ class SearchOptions:
     start: tuple[str, ...] = ()
     precision: str = "auto"
     devices: int = 1
+    recipe: str | None = None
+    teacher: str | None = None
+    qat: bool | None = None
     settings: TaskSettings = field(default_factory=TaskSettings)
 
     def to_json(self) -> dict[str, Any]:
@@ -96,6 +101,7 @@ class SearchPlan:
 
     options: SearchOptions
     task: Task
+    recipe: Recipe
     space: SearchSpace
     budget: Budget
     seconds: float | None
@@ -105,6 +111,11 @@ class SearchPlan:
     """Of a candidate, or of the shared weights."""
     start: tuple[Architecture, ...]
     """Networks to score first."""
+
+    @property
+    def train_epochs(self) -> int:
+        """Of the winner."""
+        return self.options.train_epochs or self.recipe.epochs
 
     @property
     def limit(self) -> int | None:
@@ -141,6 +152,8 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
     task, space = _fitted(task, load_space(options.space or task.default_space), options.settings.input_shape)
+    recipe = load_recipe(task, options.recipe)
+    require_teacher(options.teacher, task)
     engine, scoring = _method(options, task)
     budget = make_budget(
         options.mcu,
@@ -154,12 +167,13 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     plan = SearchPlan(
         options,
         task,
+        recipe,
         space,
         budget,
         _parsed(parse_seconds, options.time),
         engine,
         scoring,
-        options.epochs or _epochs(options, task, scoring),
+        options.epochs or _epochs(options, recipe, scoring),
         tuple(_start(space, name) for name in options.start),
     )
     reachable(space, budget)
@@ -188,10 +202,10 @@ def _method(options: SearchOptions, task: Task) -> tuple[str, Scoring]:
     return engine, Scoring.INHERITED if options.inherit or options.pareto > 1 else Scoring.TRAINED
 
 
-def _epochs(options: SearchOptions, task: Task, scoring: Scoring) -> int:
+def _epochs(options: SearchOptions, recipe: Recipe, scoring: Scoring) -> int:
     """Of a candidate, or of the shared weights, where the user does not say."""
-    full = scoring is Scoring.TRAINED and task.objective is Objective.RECONSTRUCT
-    return options.train_epochs if full else EPOCHS[scoring]
+    full = scoring is Scoring.TRAINED and recipe.objective is Objective.RECONSTRUCT
+    return (options.train_epochs or recipe.epochs) if full else EPOCHS[scoring]
 
 
 def _fitted(task: Task, space: SearchSpace, asked: tuple[int, int, int] | None) -> tuple[Task, SearchSpace]:

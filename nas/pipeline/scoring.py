@@ -18,7 +18,6 @@ from nas.pipeline.session import Session
 from nas.report.descent_plot import plot_descent
 from nas.space import Architecture
 from nas.training.loop import Epoch
-from nas.training.recipe import recipe_for
 from nas.training.supernet import SupernetTraining
 
 START_SHARE = 0.25  # of the candidates that inherit weights: networks that these were trained with
@@ -44,10 +43,8 @@ def make_scorer(
     if plan.scoring is Scoring.TRAINED:
         return Scorer(lambda network, number, report: session.score(network, epochs, f"candidate {number + 1}", report))
     held_out = HELD_OUT if plan.scoring is Scoring.DESCENT else 0.0
-    task = session.task
-    shared = SupernetTraining(
-        plan.space, session.data, recipe_for(task, epochs), task.augment, session.seed, held_out, session.runtime
-    )
+    recipe = session.recipe.with_(epochs=epochs)
+    shared = SupernetTraining(plan.space, session.data, recipe, session.seed, held_out, session.runtime)
 
     def evaluate(network: Architecture, number: int, report: Report) -> tuple[float, float]:
         started = time.monotonic()

@@ -26,7 +26,8 @@ from nas.pipeline.request import Scoring, SearchOptions, SearchPlan, plan_search
 from nas.pipeline.scoring import make_scorer
 from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.sharing import shown_storage, study_place
-from nas.pipeline.winner import Winner, make_winner
+from nas.pipeline.teacher import load_teacher
+from nas.pipeline.winner import Finish, Winner, make_winner
 from nas.report.front_plot import plot_front
 from nas.units import format_score
 
@@ -103,7 +104,15 @@ def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchRe
     options = plan.options
     try:
         session = open_run_session(
-            run, plan.task, options.data, options.seed, options.device, reporter, options.precision, options.devices
+            run,
+            plan.task,
+            options.data,
+            options.seed,
+            options.device,
+            reporter,
+            options.precision,
+            options.devices,
+            plan.recipe,
         )
         return _search(run, plan, session)
     except KeyboardInterrupt as cause:
@@ -157,17 +166,18 @@ def _finish(
         winners, names = [place.candidate for place in places], list(asked.budget.bounds())
         picture = plot_front(candidates, winners, names, asked.budget.bounds(), plan.task.metric)
         write_bytes(run.path / "front.svg", picture)
-    proofs = [_prove(place, session, epochs) for place in places]
+    finish = Finish(epochs, load_teacher(plan.options.teacher, session), plan.options.qat)
+    proofs = [_prove(place, session, finish) for place in places]
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
     report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
     run.update(status="done", elapsed_seconds=clock.elapsed())
     return SearchResult(run.path, proofs[0], report)
 
 
-def _prove(place: Place, session: Session, epochs: int) -> Winner:
+def _prove(place: Place, session: Session, finish: Finish) -> Winner:
     network = place.candidate.architecture
-    session.reporter.note(f"training {place.name} for {epochs} epochs: {network.summary()}")
-    return make_winner(session, network, place.budget, epochs, place.folder)
+    session.reporter.note(f"training {place.name} for {finish.epochs} epochs: {network.summary()}")
+    return make_winner(session, network, place.budget, finish, place.folder)
 
 
 def _spent(run: RunFolder, plan: SearchPlan, candidates: Sequence[Candidate], winner: Winner) -> dict[str, Any]:
@@ -196,7 +206,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
 
     scorer = make_scorer(run, plan, session, epochs, note_time)
     scorer.prepare()
-    reserve = session.epoch_seconds(even_network(plan)) * plan.options.train_epochs if clock.seconds else 0.0
+    reserve = session.epoch_seconds(even_network(plan)) * plan.train_epochs if clock.seconds else 0.0
 
     def stop(candidates: Sequence[Candidate]) -> bool:
         """Another candidate of average length would eat into the final training."""
@@ -240,6 +250,7 @@ def first_record(plan: SearchPlan) -> dict[str, Any]:
         "status": "created",
         "request": {**plan.options.to_json(), "storage": shown_storage(plan.options.storage)},
         "budget": plan.budget.to_json(),
+        "recipe": plan.recipe.to_json(),
         "space": {"name": plan.space.name, "file": plan.space.origin, "sha256": plan.space.sha256},
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -21,8 +21,10 @@ from nas.tasks import DataSet, Task
 from nas.tasks.base import InputQuantization
 from nas.tasks.metric import Objective, find_metric
 from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, spanning_quantization, training_data
-from nas.training.loop import Epoch, batch_loss, descend, evaluate, train
-from nas.training.recipe import make_optimizer, recipe_for
+from nas.training.loop import Epoch, descend, evaluate, train
+from nas.training.loss import Criterion
+from nas.training.optimizer import make_optimizer
+from nas.training.recipe import Recipe, load_recipe
 from nas.training.runtime import Runtime, open_runtime
 
 MAX_SEED = 2**31 - 1  # with the epoch it must fit into the 64 bits of torch's generators
@@ -32,9 +34,10 @@ CALIBRATION_STEPS = 10  # timed training steps
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Data, task, devices and seed of one run."""
+    """Data, task, recipe, devices and seed of one run."""
 
     task: Task
+    recipe: Recipe
     dataset: DataSet
     data: TrainingData
     runtime: Runtime
@@ -72,6 +75,7 @@ class Session:
         what: str,
         checkpoint: Path | None = None,
         follow: Callable[[Network, Epoch], None] = lambda network, epoch: None,
+        teacher: Network | None = None,
     ) -> tuple[Network, list[Epoch]]:
         """Train a fresh network; the same seed and epochs give the same weights.
 
@@ -83,10 +87,8 @@ class Session:
             self.reporter.epoch(what, epoch, epochs)
             follow(network, epoch)
 
-        recipe = recipe_for(self.task, epochs)
-        history = train(
-            network, self.data, recipe, self.task.augment, self.seed, on_epoch, checkpoint, runtime=self.runtime
-        )
+        recipe = self.recipe.with_(epochs=epochs)
+        history = train(network, self.data, recipe, self.seed, on_epoch, checkpoint, self.runtime, teacher)
         return network, history
 
     def validate(self, network: Network) -> float:
@@ -116,7 +118,8 @@ class Session:
 
     def epoch_seconds(self, architecture: Architecture) -> float:
         """Seconds of one training epoch on one device, from a few steps that are timed."""
-        recipe, generator = recipe_for(self.task, 1), torch.Generator(self.device).manual_seed(self.seed)
+        recipe, generator = self.recipe, torch.Generator(self.device).manual_seed(self.seed)
+        criterion = Criterion.of(recipe, self.data)
         network = build_network(architecture.graph, self.seed)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model, optimizer = self.runtime.setup(network, make_optimizer(network, recipe))
@@ -126,10 +129,9 @@ class Session:
             if step == WARMUP_STEPS:
                 self.runtime.wait()
                 started = time.monotonic()
-            inputs = self.task.augment(self.data.dequantize(self.data.train_inputs[0, rows]), generator)
-            descend(
-                optimizer, batch_loss(model, inputs, self.data.train_labels[rows], recipe, self.runtime), self.runtime
-            )
+            inputs = recipe.augment(self.data.dequantize(self.data.train_inputs[0, rows]), generator)
+            loss = criterion(model, inputs, self.data.train_labels[rows], self.runtime)
+            descend(optimizer, loss, self.runtime)
         self.runtime.wait()
         return (time.monotonic() - started) / CALIBRATION_STEPS * self.samples / len(rows)
 
@@ -142,8 +144,11 @@ def open_session(
     reporter: Reporter,
     precision: str = "auto",
     devices: int | str = 1,
+    recipe: Recipe | None = None,
 ) -> Session:
-    """Load a data set and put it on a device; see ``open_runtime`` for the choice of devices and precision.
+    """Load a data set and put it on a device; by default with the recipe of the task.
+
+    See ``open_runtime`` for the choice of devices and precision.
 
     Raises:
         DataError: the data set is missing, damaged or of another kind.
@@ -158,7 +163,7 @@ def open_session(
     quantization = task.input_quantization or spanning_quantization(dataset)
     metric = find_metric(task.objective, task.metric)
     data = training_data(dataset, quantization, runtime.device, metric)
-    return Session(task, dataset, data, runtime, seed, reporter, started)
+    return Session(task, recipe or load_recipe(task), dataset, data, runtime, seed, reporter, started)
 
 
 def open_run_session(
@@ -170,6 +175,7 @@ def open_run_session(
     reporter: Reporter,
     precision: str = "auto",
     devices: int | str = 1,
+    recipe: Recipe | None = None,
 ) -> Session:
     """``open_session`` for a run: a new run folder goes away when the data cannot be used.
 
@@ -177,7 +183,7 @@ def open_run_session(
         RunFolderError: the run was started on other data.
     """
     try:
-        session = open_session(task, source, seed, device, reporter, precision, devices)
+        session = open_session(task, source, seed, device, reporter, precision, devices, recipe)
     except InputError:
         run.discard()
         raise

@@ -15,23 +15,28 @@ from nas.errors import InputError
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.session import open_run_session
-from nas.pipeline.winner import make_winner
+from nas.pipeline.teacher import load_teacher, require_teacher
+from nas.pipeline.winner import Finish, make_winner
 from nas.space import Architecture
 from nas.space.lookup import find_architecture
 from nas.tasks import Task, TaskSettings, get_task
 from nas.tasks.base import outputs_of
+from nas.training.recipe import load_recipe
 
 
 def train_architecture(
     what: str,
     *,
-    epochs: int,
+    epochs: int | None,
     data: str | None,
     seed: int,
     device: str,
     out: Path | None,
     reporter: Reporter,
     precision: str = "auto",
+    recipe_name: str | None = None,
+    teacher: str | None = None,
+    qat: bool | None = None,
     task_name: str | None = None,
     settings: TaskSettings | None = None,
 ) -> dict[str, Any]:
@@ -39,7 +44,11 @@ def train_architecture(
 
     Args:
         what: a run folder, an ``arch.json``, or ``SPACE:POINT`` for a published network of a space.
+        epochs: by default the recipe's.
         precision: of the arithmetic: ``auto``, ``32`` or ``bf16``.
+        recipe_name: name or file; by default the task's.
+        teacher: a run whose answers are learnt too.
+        qat: fine-tune on the grids of the INT8 file; by default where the file loses too much.
         task_name: task to train it for, whose input and classes it then gets; by default its own.
         settings: of the task.
 
@@ -49,9 +58,12 @@ def train_architecture(
         InputError: no such network, or a wrong flag.
         DataError: the data set is missing or damaged.
     """
-    if epochs < 1:
+    if epochs is not None and epochs < 1:
         raise InputError(f"--epochs {epochs} must be at least 1")
     task, architecture = _fitted(find_architecture(what), task_name, data, settings or TaskSettings())
+    recipe = load_recipe(task, recipe_name)
+    require_teacher(teacher, task)
+    epochs = epochs or recipe.epochs
     folder = out or Path("exported") / f"{task.name}-train-{datetime.datetime.now(tz=datetime.UTC):%Y%m%d-%H%M%S}"
     record = {
         "schema": 1,
@@ -62,12 +74,16 @@ def train_architecture(
         "seed": seed,
         "data": data,
         "precision": precision,
+        "recipe": recipe.to_json(),
+        "teacher": teacher,
+        "qat": qat,
         "settings": (settings or TaskSettings()).to_json(),
     }
     run = _run_folder(folder, record)
     with run.locked():
-        session = open_run_session(run, task, data, seed, device, reporter, precision)
-        winner = make_winner(session, architecture, Budget(), epochs, run.winner)
+        session = open_run_session(run, task, data, seed, device, reporter, precision, recipe=recipe)
+        finish = Finish(epochs, load_teacher(teacher, session), qat)
+        winner = make_winner(session, architecture, Budget(), finish, run.winner)
         spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
         report = write_report(run, session, [winner], [Budget()], None, spent)
         run.update(status="done")

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def list_files(kind: str) -> dict[str, Path]:
-    """Name -> path of every ``search_spaces`` or ``constraints`` file; the user's hide the packaged ones."""
+    """Name -> path of every file of a folder such as ``constraints``; the user's hide the packaged ones."""
     packaged = PACKAGE / "_data" / kind  # in the wheel
     checkout = PACKAGE.parent / kind  # in a checkout, also an editable install
     folders = [packaged if packaged.is_dir() else checkout, Path(kind)]
@@ -41,9 +41,8 @@ def find_file(kind: str, name: str | Path) -> Path:
     if found is None:
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(
-            f"no {kind.replace('_', ' ').rstrip('s')} named {str(name)!r}; there are {', '.join(known)}{hint}"
-        )
+        what = Path(kind).name.replace("_", " ").rstrip("s")
+        raise InputError(f"no {what} named {str(name)!r}; there are {', '.join(known)}{hint}")
     return found
 
 
@@ -65,6 +64,8 @@ def load_space(name: str | Path) -> SearchSpace:
 def find_architecture(what: str) -> Architecture:
     """The network that a run folder, an ``arch.json`` or ``SPACE:POINT`` means.
 
+    Every space has the points ``smallest`` and ``largest`` beside its published ones.
+
     Raises:
         InputError: there is none; says what was looked for.
     """
@@ -81,7 +82,8 @@ def find_architecture(what: str) -> Architecture:
         raise InputError(
             f"no network {what!r}: give a run folder, an arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn"
         )
-    points = load_space(space_name).points
+    space = load_space(space_name)
+    points = {**space.points, "smallest": space.smallest(), "largest": space.largest()}
     if point not in points:
-        raise InputError(f"the space {space_name} has no point {point!r}; it has {', '.join(points) or 'none'}")
+        raise InputError(f"the space {space_name} has no point {point!r}; it has {', '.join(points)}")
     return points[point]

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from nas.tasks.base import DataSet, Labels, Progress, Split, TrainingSplit, Wire
 from nas.tasks.metric import Flags, Objective
 from nas.tasks.pieces import PATCHES, WINDOWS, Float32, Pieces, View
 from nas.tasks.sources import resolve_source
-
-if TYPE_CHECKING:
-    import torch
 
 MACHINES = ("01", "02", "03", "04")  # of the benchmark
 PATCHES_NOTICE = (
@@ -41,6 +37,7 @@ class AnomalyDetection:
     default_space: str = "ad_autoencoder"
     spaces: tuple[str, ...] = ("ad",)
     custom: bool = False
+    recipe: str = "ad"
     metric: str = "auc"
     input_quantization: None = None
     wire_type: WireType = "float32"
@@ -104,10 +101,6 @@ class AnomalyDetection:
         """
         starts = self.view.starts
         return Split(Pieces(clips, starts, self.view), self._labels(machines, len(starts)), anomalous)
-
-    def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Leave the batch (n, c, h, w) as it is."""
-        return batch
 
     def _data_set(
         self, name: str, synthetic: bool, splits: dict[str, tuple[Float32, Labels, Flags]], notes: tuple[str, ...]

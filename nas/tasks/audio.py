@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from nas.errors import DataError, InputError
 from nas.tasks import keyword_speech
@@ -14,15 +14,12 @@ from nas.tasks.audio_folders import LAYOUT, find_classes, read_folder, read_soun
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
 from nas.tasks.feature_cache import cached_features
 from nas.tasks.keywords import parse_keywords
-from nas.tasks.kws import REFERENCE_INPUT, hide_runs
+from nas.tasks.kws import REFERENCE_INPUT
 from nas.tasks.metric import Objective
 from nas.tasks.mfcc import BENCHMARK, FeatureSettings
 from nas.tasks.settings import TaskSettings
 from nas.tasks.sources import BUILTIN, resolve_source, user_cache
 from nas.tasks.waveform import AudioSet
-
-if TYPE_CHECKING:
-    import torch
 
 VERSION = 1  # raise it whenever the same files give other clips
 
@@ -35,6 +32,7 @@ class UserAudio:
     classes: tuple[str, ...]
     features: FeatureSettings
     default_space: str = "kws_micronet"
+    recipe: str = "kws"
     spaces: tuple[str, ...] = ("kws",)
     custom: bool = True
     objective: Objective = Objective.CLASSIFY
@@ -54,10 +52,6 @@ class UserAudio:
     def fitted(self, input_shape: tuple[int, int, int]) -> Self:
         """Features are as the settings say; see ``Task.fitted``."""
         return self
-
-    def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Hide a run of frames and a run of coefficients of each sample; see ``hide_runs``."""
-        return hide_runs(batch, generator)
 
     def _cached(
         self, content: object, read: Callable[[], AudioSet], cache_dir: Path | None, progress: Progress | None

@@ -7,15 +7,12 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.tasks.metric import Flags, Objective
-
-if TYPE_CHECKING:
-    import torch
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Features = npt.NDArray[np.floating[Any] | np.uint8]
@@ -167,6 +164,10 @@ class Task(Protocol):
         """Name of the search space that is taken when the user names none."""
 
     @property
+    def recipe(self) -> str:
+        """Name of the recipe by which its networks are trained when the user names none."""
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """Tasks whose search spaces serve this one."""
 
@@ -228,9 +229,6 @@ class Task(Protocol):
         Raises:
             DataError: the data set is missing, damaged or of another kind.
         """
-
-    def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Vary a training batch (n, c, h, w); a pure function of the batch and the generator's state."""
 
 
 def outputs_of(task: Task) -> int:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nas.errors import DataError
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
-from nas.tasks.image_augment import vary_images
 from nas.tasks.image_folders import find_classes, take_inventory
 from nas.tasks.metric import Objective
 from nas.tasks.pixel_cache import load_images
 from nas.tasks.sources import default_folders, resolve_source
 from nas.tasks.vww import REFERENCE_INPUT
-
-if TYPE_CHECKING:
-    import torch
 
 NAME = "image"
 
@@ -32,6 +27,7 @@ class OwnImages:
     classes: tuple[str, ...]
     name: str = NAME
     default_space: str = "vww_mobilenet"
+    recipe: str = "vww"
     spaces: tuple[str, ...] = ("vww", "ic")
     custom: bool = True
     input_shape: tuple[int, int, int] = (96, 96, 3)
@@ -68,10 +64,6 @@ class OwnImages:
         folder = _folder(source)
         inventory = take_inventory(folder, self.classes)
         return load_images(folder.resolve().name, inventory, self.input_shape, cache_dir, progress)
-
-    def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Turn, shift, stretch and mirror; see ``vary_images``."""
-        return vary_images(batch, generator)
 
 
 def _folder(source: str | Path | None) -> Path:

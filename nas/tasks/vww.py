@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nas.tasks import builtin_images
 from nas.tasks.base import DataSet, InputQuantization, Progress, WireType
-from nas.tasks.image_augment import vary_images
 from nas.tasks.image_folders import take_inventory
 from nas.tasks.metric import Objective
 from nas.tasks.pixel_cache import load_images
 from nas.tasks.sources import resolve_source
-
-if TYPE_CHECKING:
-    import torch
 
 # Input of the benchmark's reference network (vww_96_int8.tflite), which sees pixels from 0 to 1: to the last bit of its
 # float32.
@@ -33,6 +28,7 @@ class VisualWakeWords:
 
     name: str = "vww"
     default_space: str = "vww_mobilenet"
+    recipe: str = "vww"
     spaces: tuple[str, ...] = ("vww",)
     custom: bool = False
     input_shape: tuple[int, int, int] = (96, 96, 3)
@@ -65,7 +61,3 @@ class VisualWakeWords:
         if folder is None:
             return builtin_images.generate_people(self.input_shape)
         return load_images(self.name, take_inventory(folder, CLASSES), self.input_shape, cache_dir, progress)
-
-    def augment(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Turn, shift, stretch and mirror, as the benchmark's training does; see ``vary_images``."""
-        return vary_images(batch, generator)

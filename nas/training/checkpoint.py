@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
 
 from nas.files import atomic_write
 from nas.training.recipe import Recipe
@@ -16,11 +15,26 @@ from nas.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch gave: mean training loss and the seconds that it took."""
+    """What one epoch gave: mean training loss, the seconds that it took, and what they went into.
+
+    ``input_share`` of them went into making the batches, the rest into the network; None where no one looked.
+    """
 
     number: int
     loss: float
     seconds: float
+    samples_per_second: float | None = None
+    input_share: float | None = None
+
+
+class Stateful(Protocol):
+    """A network, an optimiser, an average of networks."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it would lose."""
+
+    def load_state_dict(self, state: Any) -> Any:
+        """Take it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +46,28 @@ class Checkpoint:
     seed: int
     precision: str
 
-    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, history: list[Epoch]) -> None:
+    def save(self, parts: Mapping[str, Stateful], history: list[Epoch]) -> None:
         """Replace the file; a reader, or a crash, meets the old one or the new one."""
         if self.path is None:
             return
         state = {
             **self._identity(),
             "history": [asdict(epoch) for epoch in history],
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            **{name: part.state_dict() for name, part in parts.items()},
         }
         with atomic_write(self.path) as file:
             torch.save(state, file)
 
-    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> list[Epoch]:
-        """Load network and optimiser in place -> the epochs behind them, none if the file is of another training."""
+    def restore(self, parts: Mapping[str, Stateful]) -> list[Epoch]:
+        """Load the parts in place -> the epochs behind them, none if the file is of another training."""
         if self.path is None or not self.path.exists():
             return []
         state = torch.load(self.path, weights_only=True, map_location="cpu")
         if any(state.get(key) != value for key, value in self._identity().items()):
             return []
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
         return [Epoch(**epoch) for epoch in state["history"]]
 
     def _identity(self) -> dict[str, Any]:
-        return {"recipe": json.dumps(asdict(self.recipe)), "seed": self.seed, "precision": self.precision}
+        return {"recipe": self.recipe.model_dump_json(), "seed": self.seed, "precision": self.precision}

@@ -1,54 +1,93 @@
-"""How a network is trained: the recipe, and what follows from it for the optimiser."""
+"""How networks are trained: the recipe of a task, a data file beside its spaces."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import torch
-from torch import nn
+from pydantic import Field
 
-from nas import defaults
+from nas.errors import SpecError
+from nas.space.lookup import find_file
+from nas.space.spec import Table, read_toml
 from nas.tasks import Task
+from nas.tasks.augmentation import Augmentation, Share
 from nas.tasks.metric import Objective
 
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+FOLDER = "search_spaces/recipes"
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained."""
 
-    epochs: int
-    batch_size: int = defaults.BATCH_SIZE
-    learning_rate: float = defaults.LEARNING_RATE
-    weight_decay: float = defaults.WEIGHT_DECAY
-    warmup: float = defaults.LEARNING_WARM_UP
-    label_smoothing: float = defaults.LABEL_SMOOTHING
+class Distillation(Table):
+    """How a teacher is listened to, if there is one (Hinton et al., 2015, arXiv 1503.02531).
+
+    Validation accuracy of a keyword network, one seed: 92.7 % without a teacher, 93.4 % with these values, 92.5 % with
+    a share of 0.7 and temperature 3.
+    """
+
+    share: Share = 0.5
+    """Of the loss; the labels have the rest."""
+    temperature: Positive = 2.0
+
+
+class FineTuning(Table):
+    """Further training on the grids of the INT8 file.
+
+    From the converter's grids, on the keyword network that lost most, validation: 89.6 % before, 91.2 % after with
+    these values, 90.3 % with a learning rate of 1.5e-3; float 91.2 %.
+    """
+
+    epochs: Count = 4
+    learning_rate: Positive = 4e-4
+
+
+class Recipe(Table):
+    """How a network is trained; what is zero does not happen."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    name: str = ""
+    description: str = ""
     objective: Objective = Objective.CLASSIFY
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Positive
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: Share = 0.0
+    """Share of the steps during which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Of kernels; biases and batch norms have none: it costs accuracy and regularises nothing."""
+    depthwise_decay: Annotated[float, Field(ge=0)] | None = None
+    """Of kernels over one channel, where it is not that of the others."""
+    label_smoothing: Share = 0.0
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Parameter of the Beta distribution that pairs of samples are mixed by (Zhang et al., 2018, arXiv 1710.09412)."""
+    average: Share = 0.0
+    """Share of the steps over which the final weights are averaged, with exponentially falling weights."""
+    class_balance: Share = 0.0
+    """0: every sample counts as much; 1: every class."""
+    augment: Augmentation = Augmentation()
+    distillation: Distillation = Distillation()
+    fine_tuning: FineTuning = FineTuning()
+
+    def to_json(self) -> dict[str, Any]:
+        """As the file has it, with what it leaves out."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def with_(self, **changes: Any) -> Recipe:
+        """The same recipe but for some values."""
+        return self.model_copy(update=changes)
 
 
-def recipe_for(task: Task, epochs: int) -> Recipe:
-    """How networks of a task are trained."""
-    return Recipe(epochs, objective=task.objective)
+def load_recipe(task: Task, name: str | None = None) -> Recipe:
+    """The recipe of a task, or the one of a name or path, for what the task's networks learn.
 
-
-def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay for kernels only: decaying biases and batch norms costs accuracy and regularises nothing."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-
-
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW over a network that is already on its device; ``fused`` is one kernel instead of one per parameter."""
-    return torch.optim.AdamW(parameter_groups(network, recipe), lr=recipe.learning_rate, fused=True)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) -> None:
-    """Linear warm-up, then a cosine to zero; ``progress`` runs from 0 to 1 over the whole training."""
-    if progress < recipe.warmup:
-        share = progress / recipe.warmup
-    else:
-        share = (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * share
+    Raises:
+        InputError: no such file.
+        SpecError: the file breaks the schema; names file and key.
+    """
+    path = find_file(FOLDER, name or task.recipe)
+    recipe = read_toml(path, Recipe)
+    if recipe.name != path.stem:
+        raise SpecError(path, "name", f"must be the file's stem {path.stem!r}, found {recipe.name!r}")
+    return recipe.with_(objective=task.objective)

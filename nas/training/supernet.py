@@ -12,8 +12,10 @@ from nas.models.network import Network
 from nas.models.supernet import Supernet
 from nas.space import Architecture, SearchSpace
 from nas.training.data import TrainingData, epoch_generator
-from nas.training.loop import Augment, evaluate, loss_of
-from nas.training.recipe import Recipe, make_optimizer, set_learning_rate
+from nas.training.loop import evaluate
+from nas.training.loss import loss_of
+from nas.training.optimizer import make_optimizer, set_learning_rate
+from nas.training.recipe import Recipe
 from nas.training.runtime import Runtime
 
 CALIBRATION_BATCHES = 10  # batches whose statistics an inherited network takes
@@ -21,19 +23,21 @@ LEAST_PART = 8  # samples of a batch for one of the networks trained together: w
 
 
 class SupernetTraining:
-    """Shared weights of a space on a data set; what ``nas.engines.descent`` asks of a task."""
+    """Shared weights of a space on a data set; what ``nas.engines.descent`` asks of a task.
+
+    Of a recipe they follow the optimiser, label smoothing and augmentation: the rest was measured on single networks.
+    """
 
     def __init__(
         self,
         space: SearchSpace,
         data: TrainingData,
         recipe: Recipe,
-        augment: Augment,
         seed: int,
         held_out: float,
         runtime: Runtime,
     ) -> None:
-        self.data, self.recipe, self.augment, self.seed, self.runtime = data, recipe, augment, seed, runtime
+        self.data, self.recipe, self.seed, self.runtime = data, recipe, seed, runtime
         self.device = data.device
         self.network = Supernet(space, seed)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,7 +129,7 @@ class SupernetTraining:
         data = self.data
         variant = torch.randint(len(data.train_inputs), (len(rows),), generator=self.generator, device=self.device)
         inputs = data.dequantize(data.train_inputs[variant, rows])
-        return self.augment(inputs, self.generator), data.train_labels[rows]
+        return self.recipe.augment(inputs, self.generator), data.train_labels[rows]
 
 
 def _parts(samples: int, held_out: float) -> list[int]:

@@ -170,9 +170,9 @@ def run(tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch, unproved:
     """A run whose conversion is that of the residual network."""
     session = SimpleNamespace(quantization=SimpleNamespace(scale=0.5, zero_point=0))
     monkeypatch.setattr("nas.pipeline.session.open_session", lambda *_: session)
-    monkeypatch.setattr("nas.pipeline.winner.calibration_samples", lambda _: None)
-    monkeypatch.setattr(export, "check_operators", lambda *_: None)
-    monkeypatch.setattr(export, "convert_int8", lambda onnx, samples, path, **_: path.write_bytes(model))
+    monkeypatch.setattr("nas.pipeline.quantize.training_samples", lambda *_: None)
+    monkeypatch.setattr("nas.pipeline.quantize.check_operators", lambda *_: None)
+    monkeypatch.setattr("nas.pipeline.quantize.convert_int8", lambda onnx, samples, path, **_: path.write_bytes(model))
     folder = RunFolder.create(tmp_path / "run", {"schema": 1, "data": "builtin", "seed": 0})
     architecture = load_space("kws_ds_cnn").points["mlperf-ds-cnn"]
     (folder.winner / "arch.json").write_text(json.dumps(architecture.to_json()))

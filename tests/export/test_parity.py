@@ -51,6 +51,14 @@ def test_a_broken_bound_is_told(runtime: str, outputs: np.ndarray, message: str)
         check(report, default_bounds({"torch", runtime}, LSB))
 
 
+def test_a_cause_is_told_once_with_its_pairs() -> None:
+    runtimes = {"torch": TORCH, "litert": 1 - TORCH, "tflm": 1 - TORCH, "simulation": TORCH}
+    report, bounds = compare(runtimes, "torch"), default_bounds(runtimes, LSB)
+    with pytest.raises(ValidationError, match=r"simulation: 12\.50% of values equal, required 99\.90%") as error:
+        check(report, bounds, lambda first, second: "begins at stem" if first == "torch" else "")
+    assert str(error.value).split("\n")[1:] == ["torch/litert, torch/tflm: begins at stem"]
+
+
 def test_nan_breaks_a_bound_on_differences() -> None:
     report = compare({"torch": TORCH, "onnx": np.full_like(TORCH, np.nan)}, "torch")
     with pytest.raises(ValidationError, match="differ by up to nan"):

@@ -11,8 +11,11 @@ import pytest
 
 from nas.errors import InputError, ValidationError
 from nas.export.flatbuffer import load
+from nas.export.model_reader import read_model
 from nas.harness.litert import LiteRtModel
 from nas.harness.tflm import TflmModel
+from nas.pipeline.plan import with_plan
+from nas.plan.placement import DEFAULT_PLANNING
 
 LOADERS = [TflmModel, LiteRtModel, partial(LiteRtModel, kernels="reference")]
 Loader = Callable[[bytes], TflmModel | LiteRtModel]
@@ -57,6 +60,21 @@ def test_an_operator_without_kernel_is_told(loader: Loader, model: bytes, capfd:
     with pytest.raises(ValidationError, match=r"refuses the model: .*(nowhere|CUSTOM)"):
         loader(bytes(builder.Output()))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("loader", [TflmModel, partial(LiteRtModel, kernels="reference")], ids=["tflm", "reference"])
+def test_a_trace_holds_every_tensor(loader: Loader, model: bytes, inputs: np.ndarray) -> None:
+    """Also of a model with a memory plan, in which activations lie over each other."""
+    graph = load(model).subgraphs[0]
+    places = [int(graph.inputs[0]), *(int(operator.outputs[0]) for operator in graph.operators)]
+    planned = with_plan(model, DEFAULT_PLANNING)[0]
+    assert read_model(planned).offline_offsets is not None
+    traced = loader(planned, every_tensor=True).trace(inputs, places)
+    assert [values.shape for values in traced] == [(20, 128), (20, 256), (20, 4), (20, 3)]
+    assert np.array_equal(traced[0], inputs.reshape(20, -1))
+    assert np.array_equal(traced[-1], loader(model).run(inputs))
+    pooled = traced[1].reshape(20, 64, 4).mean(axis=1)  # on the same grid, and rounded
+    assert np.abs(traced[2] - pooled).max() <= 0.5
 
 
 def test_tflm_agrees_with_the_reference_kernels(model: bytes, inputs: np.ndarray) -> None:

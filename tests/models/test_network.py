@@ -63,6 +63,23 @@ def test_the_output_is_the_softmax_of_the_logits(architecture: Architecture) -> 
     assert torch.allclose(probabilities.sum(dim=-1), torch.ones(2))
 
 
+@every_point
+def test_a_trace_is_what_each_layer_gives(architecture: Architecture) -> None:
+    """In the network, and alone with the same inputs; other inputs change the layers that read them, no others."""
+    graph = architecture.graph
+    network, inputs = build_network(graph, seed=0).eval(), examples(graph)
+    with torch.no_grad():
+        traced = network.trace(inputs)
+        assert [tuple(each.shape[1:]) for each in traced] == [channels_first(shape) for shape in graph.shapes]
+        assert torch.equal(traced[-1], network(inputs))
+        assert all(torch.equal(a, b) for a, b in zip(network.alone(traced), traced, strict=True))
+        others = [torch.zeros_like(each) if tensor == 1 else each for tensor, each in enumerate(traced)]
+        alone = network.alone(others)
+    changed = {tensor for tensor in range(len(traced)) if not torch.equal(alone[tensor], traced[tensor])}
+    assert changed <= {op.output for op in graph.ops if 1 in op.inputs}
+    assert changed
+
+
 def weights(network: Network) -> Tensor:
     return torch.cat([value.flatten().double() for value in network.state_dict().values()])
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,28 +47,6 @@ def test_quantize_keeps_every_step(step: int) -> None:
 def test_quantize_drops_the_fraction_and_saturates() -> None:
     values = np.array([0.9, -0.9, 1.5, -1.5, 1000, -1000], np.float32)
     assert InputQuantization(1.0, 0).quantize(values).tolist() == [0, 0, 1, -1, 127, -128]
-
-
-def test_augment_hides_short_runs() -> None:
-    batch = torch.arange(49 * 10, dtype=torch.float32).reshape(1, 1, 49, 10).repeat(500, 1, 1, 1)
-    before = batch.clone()
-    varied = KWS.augment(batch, torch.Generator().manual_seed(0))
-    assert torch.equal(batch, before)
-    assert varied.shape == batch.shape
-    changed = (varied != batch)[:, 0]
-    frames, coefficients = changed.all(2).sum(1), changed.float().mean(1).gt(0.9).sum(1)
-    assert frames.max() == 8
-    assert coefficients.max() == 2
-    assert frames.min() == coefficients.min() == 0
-    hidden = varied[changed.unsqueeze(1)].unique()
-    assert set(hidden.tolist()) <= set(batch[0, 0].mean(0).tolist())
-
-
-def test_augment_is_a_function_of_the_generator() -> None:
-    batch = torch.randn(8, 1, 49, 10, generator=torch.Generator().manual_seed(1))
-    first, second, other = (KWS.augment(batch, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
 
 
 def test_where_data_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

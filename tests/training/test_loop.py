@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from toy import ARCHITECTURE, RECIPE, jitter, same
+from torch import Tensor
+from toy import ARCHITECTURE, RECIPE, Jitter, same
 
 from nas.models.network import Network, build_network
+from nas.tasks.augmentation import Augmentation
 from nas.training.checkpoint import Epoch
 from nas.training.data import TrainingData
 from nas.training.loop import evaluate, predict, train
@@ -18,14 +21,14 @@ from nas.training.recipe import Recipe
 
 def trained(data: TrainingData, recipe: Recipe = RECIPE, seed: int = 0, **options: object) -> Network:
     network = build_network(ARCHITECTURE.graph, seed=0)
-    train(network, data, recipe, jitter, seed, **options)  # type: ignore[arg-type]
+    train(network, data, recipe, seed, **options)  # type: ignore[arg-type]
     return network
 
 
 def test_it_learns(data: TrainingData) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
     before = evaluate(network, data, data.validation).value
-    history = train(network, data, RECIPE, jitter, seed=0)
+    history = train(network, data, RECIPE, seed=0)
     assert before < 0.75
     assert evaluate(network, data, data.validation).value > 0.85
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
@@ -39,7 +42,7 @@ def test_the_seed_decides_every_bit(data: TrainingData) -> None:
 
 def test_variants_and_augmentation_are_used(data: TrainingData) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
-    train(network, data, RECIPE, lambda batch, generator: batch, seed=0)
+    train(network, data, RECIPE.with_(augment=Augmentation()), seed=0)
     assert not same(network, trained(data))
     assert not same(trained(replace(data, train_inputs=data.train_inputs[:1])), trained(data))
 
@@ -69,13 +72,42 @@ def test_a_finished_training_is_not_repeated(data: TrainingData, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "seed"), [(replace(RECIPE, epochs=7), 0), (replace(RECIPE, learning_rate=1e-3), 0), (RECIPE, 1)]
+    ("recipe", "seed"), [(RECIPE.with_(epochs=7), 0), (RECIPE.with_(learning_rate=1e-3), 0), (RECIPE, 1)]
 )
 def test_the_checkpoint_of_another_training_is_left_alone(
     data: TrainingData, tmp_path: Path, recipe: Recipe, seed: int
 ) -> None:
     trained(data, checkpoint=tmp_path / "checkpoint.pt")
     assert same(trained(data, recipe, seed, checkpoint=tmp_path / "checkpoint.pt"), trained(data, recipe, seed))
+
+
+class SlowJitter(Jitter):
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        time.sleep(0.02)
+        return super().__call__(batch, generator)
+
+
+def test_an_epoch_tells_its_speed_and_what_its_batches_took(data: TrainingData) -> None:
+    """10 batches an epoch, of which each is made in no less than 20 ms."""
+    network = build_network(ARCHITECTURE.graph, seed=0)
+    for epoch in train(network, data, RECIPE.with_(epochs=2, augment=SlowJitter()), seed=0):
+        assert epoch.samples_per_second == pytest.approx(200 / epoch.seconds)
+        assert epoch.input_share is not None
+        assert 0.2 <= epoch.input_share * epoch.seconds < epoch.seconds
+
+
+def test_a_checkpoint_without_speeds_is_taken_up(data: TrainingData, tmp_path: Path) -> None:
+    """Earlier versions did not measure them."""
+    file = tmp_path / "checkpoint.pt"
+    network = trained(data, checkpoint=file)
+    state = torch.load(file, weights_only=True)
+    for epoch in state["history"]:
+        del epoch["samples_per_second"], epoch["input_share"]
+    torch.save(state, file)
+    resumed = build_network(ARCHITECTURE.graph, seed=0)
+    history = train(resumed, data, RECIPE, seed=0, checkpoint=file)
+    assert same(resumed, network)
+    assert [epoch.input_share for epoch in history] == [None] * 6
 
 
 def test_the_learning_rate_rises_and_falls_to_zero(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +136,7 @@ def test_only_kernels_decay(data: TrainingData, monkeypatch: pytest.MonkeyPatch)
         decayed.update({p.ndim: group["weight_decay"] for group in self.param_groups for p in group["params"]})
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    trained(data, replace(RECIPE, epochs=1))
+    trained(data, RECIPE.with_(epochs=1))
     assert decayed == {4: RECIPE.weight_decay, 2: RECIPE.weight_decay, 1: 0.0}
 
 

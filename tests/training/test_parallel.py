@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor, nn
-from toy import ARCHITECTURE, RECIPE, jitter
+from toy import ARCHITECTURE, RECIPE
 
 from nas.errors import NasError
 from nas.models.network import Network, build_network
+from nas.tasks.augmentation import Augmentation
 from nas.training.data import TrainingData
 from nas.training.loop import Epoch, evaluate, train
 from nas.training.parallel import synchronised_norms
 from nas.training.runtime import Runtime, open_runtime
 
 STEPS = 10  # of an epoch
-OPTIONS: dict[str, Any] = {"recipe": RECIPE, "augment": jitter, "seed": 0}
+OPTIONS: dict[str, Any] = {"recipe": RECIPE, "seed": 0}
 
 
 class Watched(Network):
@@ -86,11 +88,10 @@ def check_that_ranks_agree(folder: Path, epochs: range) -> None:
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-class FailsElsewhere:
-    """An augmentation that works in one process only."""
+class FailsElsewhere(Augmentation):
+    """Works in one process only."""
 
-    def __init__(self) -> None:
-        self.process = os.getpid()
+    process: int = Field(default_factory=os.getpid)
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         if os.getpid() != self.process:
@@ -101,7 +102,7 @@ class FailsElsewhere:
 def test_the_failure_of_another_process_is_told(data: TrainingData, two: Runtime) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
     with pytest.raises(NasError, match=r"(?s)training process 1 failed .*no such sample"):
-        train(network, data, RECIPE, FailsElsewhere(), 0, runtime=two)
+        train(network, data, RECIPE.with_(augment=FailsElsewhere()), 0, runtime=two)
     assert not torch.distributed.is_initialized()
 
 

@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from toy import ARCHITECTURE, RECIPE, jitter, same
+from toy import ARCHITECTURE, RECIPE, same
 
 from nas.errors import InputError
 from nas.models.network import build_network
 from nas.tasks.kws import KeywordSpotting
 from nas.training import runtime as runtime_module
 from nas.training.data import TrainingData
-from nas.training.loop import Epoch, batch_loss, evaluate, predict, train
+from nas.training.loop import Epoch, evaluate, predict, train
+from nas.training.loss import Criterion
+from nas.training.recipe import load_recipe
 from nas.training.runtime import Runtime, choose_device, open_runtime
 
 CPU = torch.device("cpu")
@@ -99,7 +101,7 @@ def test_mixed_precision_keeps_norms_loss_and_evaluation_in_float32(data: Traini
     for module in network.modules():
         module.register_forward_hook(lambda module, _, out: dtypes.update({type(module): out.dtype}))
     network.train()
-    loss = batch_loss(network, data.dequantize(data.train_inputs[0, :20]), data.train_labels[:20], RECIPE, runtime)
+    loss = Criterion(RECIPE)(network, data.dequantize(data.train_inputs[0, :20]), data.train_labels[:20], runtime)
     assert dtypes[nn.Conv2d] == dtypes[nn.Linear] == torch.bfloat16
     assert loss.dtype == torch.float32
     runtime.backward(loss)
@@ -113,7 +115,7 @@ def test_mixed_precision_keeps_norms_loss_and_evaluation_in_float32(data: Traini
 
 def test_mixed_precision_learns_as_well(data: TrainingData) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
-    train(network, data, RECIPE, jitter, 0, runtime=open_runtime("cpu", precision="bf16"))
+    train(network, data, RECIPE, 0, runtime=open_runtime("cpu", precision="bf16"))
     assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert evaluate(network, data, data.validation).value > 0.85
 
@@ -126,15 +128,15 @@ def test_scores_after_each_epoch_change_nothing(data: TrainingData) -> None:
     def score(epoch: Epoch) -> None:
         scores.append(evaluate(network, data, data.validation).value)
 
-    train(network, data, RECIPE, jitter, 0, score)
-    train(plain, data, RECIPE, jitter, 0)
+    train(network, data, RECIPE, 0, score)
+    train(plain, data, RECIPE, 0)
     assert same(network, plain)
     assert scores[-1] == evaluate(plain, data, data.validation).value
 
 
 def test_no_global_generator_is_used(data: TrainingData) -> None:
     before = torch.get_rng_state()
-    train(build_network(ARCHITECTURE.graph, seed=0), data, RECIPE, jitter, 0)
+    train(build_network(ARCHITECTURE.graph, seed=0), data, RECIPE, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -151,11 +153,11 @@ class HostReads(TorchDispatchMode):
 
 
 def test_the_device_is_waited_for_once_in_an_epoch(data: TrainingData) -> None:
-    """With the real augmentation: to read the loss."""
+    """With the real recipe: to read the loss."""
     network, counter = build_network(ARCHITECTURE.graph, seed=0), HostReads()
     with counter:
-        train(network, data, RECIPE, KeywordSpotting().augment, 0)
-    assert counter.count == RECIPE.epochs
+        train(network, data, load_recipe(KeywordSpotting()).with_(epochs=2), 0)
+    assert counter.count == 2
 
 
 def test_fabric_says_nothing() -> None:

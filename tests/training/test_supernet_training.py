@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+import toy
 from made_spaces import every_network, make_space, stage
 from torch import Tensor
-from toy import jitter, toy_data
+from toy import toy_data
 
 from nas.models.network import Convolution
 from nas.space import Architecture
+from nas.tasks.augmentation import Augmentation
 from nas.training import supernet as supernet_module
 from nas.training.data import LabelledTensors, TrainingData
 from nas.training.loop import evaluate
@@ -29,12 +31,12 @@ SPACE = make_space(
     shape=(6, 6, 1),
     classes=2,
 )
-RECIPE = Recipe(epochs=8, batch_size=20)
+RECIPE = toy.RECIPE.with_(epochs=8)
 HELD_OUT = 0.25
 
 
 def training(data: TrainingData, seed: int = 0, held_out: float = HELD_OUT, **more: Any) -> SupernetTraining:
-    options = {"recipe": RECIPE, "augment": jitter, "space": SPACE, **more}
+    options = {"recipe": RECIPE, "space": SPACE, **more}
     return SupernetTraining(data=data, seed=seed, held_out=held_out, runtime=open_runtime("cpu"), **options)
 
 
@@ -69,16 +71,17 @@ def numbered(data: TrainingData) -> TrainingData:
     return replace(data, train_inputs=inputs)
 
 
-def watched(data: TrainingData) -> tuple[list[list[int]], Any]:
-    """Numbers of the samples of every batch, noted by an augmentation that changes nothing."""
+def watched(data: TrainingData) -> tuple[list[list[int]], Recipe]:
+    """Numbers of the samples of every batch, and a recipe that notes them by an augmentation that changes nothing."""
     batches: list[list[int]] = []
 
-    def note(batch: Tensor, generator: torch.Generator) -> Tensor:
-        pixels = (batch[:, 0, 0, :2] / data.quantization.scale + data.quantization.zero_point).round().long()
-        batches.append((100 * pixels[:, 0] + pixels[:, 1]).tolist())
-        return batch
+    class Note(Augmentation):
+        def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+            pixels = (batch[:, 0, 0, :2] / data.quantization.scale + data.quantization.zero_point).round().long()
+            batches.append((100 * pixels[:, 0] + pixels[:, 1]).tolist())
+            return batch
 
-    return batches, note
+    return batches, RECIPE.with_(augment=Note())
 
 
 def test_the_training_loss_falls(data: TrainingData) -> None:
@@ -89,8 +92,8 @@ def test_the_training_loss_falls(data: TrainingData) -> None:
 def test_held_out_samples_are_never_trained_on(data: TrainingData) -> None:
     """In any epoch; and every other sample is, once in each of them."""
     data = numbered(data)
-    batches, note = watched(data)
-    shared = training(data, augment=note)
+    batches, recipe = watched(data)
+    shared = training(data, recipe=recipe)
     trained, held_out = Counter[int](), Counter[int]()
     for number in range(3):
         shared.start_epoch(number)
@@ -108,8 +111,8 @@ def test_held_out_samples_are_never_trained_on(data: TrainingData) -> None:
 def test_held_out_batches_advance(data: TrainingData) -> None:
     """All of them come before one comes again; another epoch has another order."""
     data = numbered(data)
-    batches, note = watched(data)
-    shared = training(data, augment=note)
+    batches, recipe = watched(data)
+    shared = training(data, recipe=recipe)
     shared.start_epoch(0)
     for _ in range(6):
         shared.held_out_loss(even_weights())
@@ -207,7 +210,7 @@ def test_networks_trained_together_share_a_batch(data: TrainingData) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 7, 15])
 def test_a_batch_that_is_too_small_to_share_is_the_first_networks(data: TrainingData, batch_size: int) -> None:
-    shared, alone = (training(data, recipe=replace(RECIPE, batch_size=batch_size)) for _ in range(2))
+    shared, alone = (training(data, recipe=RECIPE.with_(batch_size=batch_size)) for _ in range(2))
     for each, networks in ((shared, [SPACE.largest(), SPACE.smallest()]), (alone, [SPACE.largest()])):
         each.start_epoch(0)
         each.train_together(networks)
@@ -277,7 +280,7 @@ def test_an_inherited_network_scores_what_the_shared_weights_do(data: TrainingDa
 
 def test_every_network_is_better_than_chance(data: TrainingData) -> None:
     """Trained three at a time."""
-    shared = training(data, held_out=0.0, recipe=replace(RECIPE, epochs=24, batch_size=30))
+    shared = training(data, held_out=0.0, recipe=RECIPE.with_(epochs=24, batch_size=30))
     between = list(every_network(SPACE))
     for number in range(24):
         shared.start_epoch(number)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nas.models.network import Network
 from nas.space import Architecture, Block
+from nas.tasks.augmentation import Augmentation
 from nas.tasks.base import InputQuantization
 from nas.training.data import LabelledTensors, TrainingData
 from nas.training.recipe import Recipe
@@ -19,7 +20,22 @@ ARCHITECTURE = Architecture(
     (Block("stem", "conv", 4, (3, 3), (1, 1)), Block("tail", "conv", 6, (3, 6), (2, 6))),
     "pool_dense",
 )
-RECIPE = Recipe(epochs=6, batch_size=20)
+
+
+class Jitter(Augmentation):
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return batch + 0.1 * torch.randn(batch.shape, generator=generator)
+
+
+RECIPE = Recipe(
+    epochs=6,
+    batch_size=20,
+    learning_rate=8e-3,
+    warmup=0.1,
+    weight_decay=5e-2,
+    label_smoothing=0.1,
+    augment=Jitter(),
+)
 
 
 def some_samples(count: int, seed: int) -> LabelledTensors:
@@ -36,10 +52,6 @@ def toy_data() -> TrainingData:
     train_split = some_samples(200, seed=1)
     variants = torch.stack([train_split.inputs, train_split.inputs.flip(2)])
     return TrainingData(variants, train_split.labels, some_samples(200, seed=2), InputQuantization(0.02, 0), 2)
-
-
-def jitter(batch: Tensor, generator: torch.Generator) -> Tensor:
-    return batch + 0.1 * torch.randn(batch.shape, generator=generator)
 
 
 def same(a: Network, b: Network) -> bool:
