@@ -62,6 +62,8 @@ class FileOp:
     custom: bool = False
     name: str = ""
     """Of the layer where it is known, such as ``blocks.2.depthwise``; else empty."""
+    scratch_bytes: int | None = None
+    """What its kernel needs while it runs, where that is not TFLM's own; ``None``: TFLM's reference kernel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,15 +28,24 @@ def export(
     ] = None,
     plan: Annotated[str | None, typer.Option(help=f"{PLAN_HELP} Default: overlap; a plan in the file is kept.")] = None,
     kernels: Annotated[str | None, typer.Option(help=KERNELS_HELP)] = None,
+    c: Annotated[
+        Path | None,
+        typer.Option("--c", metavar="DIR", help="Write the network as C99 into this folder instead, kernels and all."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Write a smaller .tflite file that computes the same bits in less SRAM, and prove it.
 
     Example: nas export model.tflite --out small.tflite
+
+    With --c DIR: C source that computes TFLM's bits, for any C99 compiler; no heap, no library.
     """
     from nas.cli.console import ConsoleReporter
     from nas.plan.placement import parse_planning
 
+    if c is not None:
+        _export_c(model, c, as_json)
+        return
     with ConsoleReporter() as reporter:
         from nas.pipeline.export import export_model
 
@@ -47,6 +56,17 @@ def export(
         return
     for line in _lines(result):
         typer.echo(line)
+
+
+def _export_c(model: Path, folder: Path, as_json: bool) -> None:
+    from nas.pipeline.emulate import export_c
+
+    program = export_c(model, folder)
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "arena_bytes": program.arena_bytes}))
+        return
+    typer.echo(f"{folder}/{program.name}.c and beside it; {program.arena_bytes:,} B of RAM for activations")
+    typer.echo(f"try it: cc {folder}/*.c -o {program.name} && ./{program.name} < input.bin")
 
 
 def _lines(result: Exported) -> list[str]:

@@ -15,12 +15,16 @@ def validate(
     model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
     task: Annotated[str, typer.Option(help="What the network is for: ad, ic, ic2, kws, vww, image or audio.")],
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
-    target: Annotated[str, typer.Option(help="Where it runs: host.")] = "host",
+    target: Annotated[
+        str, typer.Option(help="Where it runs: host, or emulated: cortex-m4, cortex-m7, cortex-m33.")
+    ] = "host",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Run a model in TensorFlow Lite Micro and LiteRT and score it.
 
     Example: nas validate kws_ref_model.tflite --task kws --data kws01/
+
+    With --target cortex-m4 its C code runs on an emulated core too, every instruction counted.
     """
     from nas.cli.console import ConsoleReporter
 
@@ -33,7 +37,22 @@ def validate(
         return
     for one in result["sets"]:
         typer.echo(f"{one['name']}: {_told(one, result['metric'])}")
+    if "instructions" in result:
+        for line in _emulated(result):
+            typer.echo(line)
+        return
     typer.echo(f"arena {result['arena_bytes']:,} B, file {result['flash_bytes']:,} B")
+
+
+def _emulated(result: dict[str, Any]) -> list[str]:
+    """What the core did."""
+    same = "the same outputs as" if result["bit_exact"] else "OTHER OUTPUTS than"
+    return [
+        f"emulated {result['target']}: {same} TFLM, {result['instructions']:,} instructions per inference "
+        f"({result['compiler']})",
+        f"image {result['image_flash_bytes']:,} B of flash; RAM {result['ram_bytes']:,} B: arena "
+        f"{result['arena_bytes']:,} B, stack {result['stack_bytes']:,} B",
+    ]
 
 
 def _told(one: dict[str, Any], metric: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MANTISSA_BITS = 31
+from nas.multiplier import MANTISSA_BITS, quantized_multipliers
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -29,18 +29,9 @@ def scaled(sums: Tensor, factors: FloatArray) -> Tensor:
     Returns:
         int64 of the same shape.
     """
-    mantissas, exponents = quantized_multipliers(factors)
+    mantissas, exponents = (torch.from_numpy(part) for part in quantized_multipliers(factors))
     left, right = exponents.clamp(min=0), (-exponents).clamp(min=0)
     return _rounding_shift(_doubling_high_product(sums << left, mantissas), right)
-
-
-def quantized_multipliers(factors: FloatArray) -> tuple[Tensor, Tensor]:
-    """Real factors as int64 mantissas below 2**31 and exponents: QuantizeMultiplier."""
-    fractions, exponents = np.frexp(np.asarray(factors, np.float64))
-    mantissas = np.floor(fractions * (1 << MANTISSA_BITS) + 0.5).astype(np.int64)  # positive: half goes away from zero
-    full = mantissas == 1 << MANTISSA_BITS
-    mantissas, exponents = np.where(full, mantissas // 2, mantissas), exponents.astype(np.int64) + full
-    return torch.from_numpy(mantissas), torch.from_numpy(exponents)
 
 
 def _doubling_high_product(values: Tensor, mantissas: Tensor) -> Tensor:

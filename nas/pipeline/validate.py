@@ -13,16 +13,19 @@ import numpy as np
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.export.flatbuffer import input_detail, output_detail
+from nas.harness.cores import find_core
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
+from nas.pipeline.emulate import emulate, is_bit_exact
 from nas.pipeline.reporter import Reporter
 from nas.tasks import Task, TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.base import InputQuantization, Split
 from nas.tasks.metric import Score, find_metric
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
-EXACT_SAMPLES = 100  # compared bit by bit between TFLM and LiteRT's reference kernels
+EXACT_SAMPLES = 100  # compared bit by bit between TFLM and LiteRT's reference kernels, or the emulated core
+HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
 
     Args:
         what: a run folder or a ``.tflite`` file.
+        target: ``host``, or a core of ``nas.harness.cores``: then the C code of the network is built for it and run in
+            an emulator too, and score, arena and ``bit_exact`` are those of the core.
         data: a folder of the benchmark's evaluation files (``y_labels*.csv`` and ``.bin``), or a data set, of which the
             test split is taken; ``None``: the data of the run.
 
@@ -48,10 +53,8 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         InputError: no such model, target or data.
         ValidationError: a runtime refuses the model.
     """
-    if target != "host":
-        raise InputError(
-            f"no target {target!r}: this version validates on host (TensorFlow Lite Micro on this machine)"
-        )
+    if target != HOST:
+        find_core(target)
     path, run = _find_model(what)
     model, asked = path.read_bytes(), _asked(run)
     data = data or asked.get("data")
@@ -64,16 +67,12 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     grid = InputQuantization(output.scale, output.zero_point)
     results = []
     for one in sets:
-
-        def progress(done: int, total: int, name: str = one.name) -> None:
-            reporter.progress(f"{name} in TFLM", done, total)
-
         counted = score(in_real_units(litert.run, convert, grid), one.split, metric)
-        micro = score(in_real_units(tflm.run, convert, grid), one.split, metric, progress)
+        micro = score(in_real_units(tflm.run, convert, grid), one.split, metric, _told(reporter, one, "TFLM"))
         results.append({"name": one.name, **_figures(counted), **_figures(micro, "tflm_")})
     few = convert(np.asarray(sets[0].split.features[:EXACT_SAMPLES]))
     arena = measure_arena(model)
-    return {
+    found = {
         "model": str(path),
         "task": task.name,
         "target": target,
@@ -85,6 +84,22 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         "arena_bytes": arena.total_bytes,
         "activation_bytes": arena.activation_bytes,
     }
+    if target == HOST:
+        return found
+    core = emulate(model, target)
+    for one, figures in zip(sets, results, strict=True):
+        counted = score(in_real_units(core.core.run, convert, grid), one.split, metric, _told(reporter, one, target))
+        figures.update(_figures(counted, "emulated_"))
+    return found | {
+        **{key: results[0][f"emulated_{key}"] for key in ("score", "correct")},
+        "bit_exact": is_bit_exact(core, tflm, few),
+        "arena_bytes": core.program.arena_bytes,
+        **core.costs(few),
+    }
+
+
+def _told(reporter: Reporter, one: NamedSamples, where: str) -> Callable[[int, int], None]:
+    return lambda done, total: reporter.progress(f"{one.name} in {where}", done, total)
 
 
 def _find_model(what: Path) -> tuple[Path, RunFolder | None]:

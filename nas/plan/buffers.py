@@ -73,6 +73,8 @@ def _scratch(model: ModelFile) -> list[Buffer]:
 
 def scratch_requests(model: ModelFile, op: FileOp, pointer_bytes: int = POINTER_BYTES) -> list[int]:
     """Bytes of each buffer in the plan that lives only while the kernel runs; none known for custom operators."""
+    if op.scratch_bytes is not None:
+        return [op.scratch_bytes] if op.scratch_bytes else []
     rule = None if op.custom else SCRATCH.get(op.kind)
     return [] if rule is None else rule(model, op, pointer_bytes)
 

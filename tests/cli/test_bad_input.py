@@ -176,7 +176,7 @@ def test_a_flag_that_a_resumed_run_would_ignore(call_nas: Call, tmp_path: Path) 
         (("validate", "nowhere.tflite", "--task", "kws"), "no model nowhere.tflite"),
         (("validate", "speech", "--task", "kws"), "no run in speech"),
         (("validate", "notes.txt", "--task", "kws", "--data", "speech"), "not a TFLite model"),
-        (("validate", "notes.txt", "--task", "kws", "--target", "cortex-m4"), "no target 'cortex-m4'"),
+        (("validate", "notes.txt", "--task", "kws", "--target", "cortex-m99"), "no target 'cortex-m99'"),
         (("validate", "notes.txt", "--task", "vwx"), "unknown task 'vwx'"),
         (("train", "nowhere", "--out", "run"), "no network 'nowhere'"),
         (("train", "kws_ds_cnn:mlperf", "--out", "run"), "has no point 'mlperf'; it has mlperf-ds-cnn"),

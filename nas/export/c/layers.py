@@ -1,0 +1,358 @@
+"""The operators of an INT8 ``.tflite`` file as calls of the C kernels, with every constant that they take.
+
+Arithmetic of TensorFlow Lite's reference kernels; sources are named where a formula is not plain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.export.flatbuffer import load
+from nas.export.model_reader import read_model
+from nas.model_file import FileOp, ModelFile, elements, operand, result
+from nas.models.int8 import ADD_SHIFT, QMAX, QMIN
+from nas.multiplier import MANTISSA_BITS, quantized_multipliers, rescaled
+
+WORD = 4  # weights of a row are filled to a multiple of it: kernels load four at once
+SCRATCH_BYTES = 5  # of a convolution, for each weight of a row: see nas_conv.c
+SUM_LIMIT = 1 << 30  # nas_high_product doubles a sum within 32 bits
+SAME = 0  # schema.fbs: Padding
+RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3  # schema.fbs: ActivationFunctionType
+DIFFERENCE_BITS = 5  # reference/softmax.h: kScaledDiffIntegerBits
+MAX_SIZE = (1 << 16) - 1  # of a map, in each direction: uint16_t in nas_kernels.h
+MAX_TAPS = (1 << 8) - 1  # of kernels, strides, dilations, paddings: uint8_t
+
+Array = np.ndarray[Any, Any]
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An array of constants in flash."""
+
+    ctype: str
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One call of a kernel: ``nas_KERNEL_run(&constants, inputs..., output)``."""
+
+    kernel: str
+    """Of ``nas_kernels.h``: ``conv``, ``depthwise``, ...; a key of ``KERNELS``."""
+    op: FileOp
+    inputs: tuple[int, ...]
+    """Those tensors of the file that are no constants."""
+    fields: Fields
+    """Members of its struct: integers, a ``Table``, or further members."""
+    scratch_bytes: int = 0
+
+    @property
+    def output(self) -> int:
+        """Tensor of the file."""
+        return self.op.outputs[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorGrid:
+    """Real value = scale * (q - zero_point)."""
+
+    scales: Array
+    """float32, one or one per channel."""
+    zero_point: int
+
+    @property
+    def scale(self) -> float:
+        """Of the whole tensor."""
+        return float(self.scales[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as its layers are made of it."""
+
+    model: ModelFile
+    grids: tuple[TensorGrid | None, ...]
+    data: tuple[bytes, ...]
+    """Constants of each tensor; empty for activations."""
+
+    def grid(self, tensor: int) -> TensorGrid:
+        """Of a tensor that must have one.
+
+        Raises:
+            InputError: it has none.
+        """
+        found = self.grids[tensor]
+        if found is None:
+            raise InputError(f"tensor {tensor} has no quantisation: the C back end runs INT8 networks only")
+        return found
+
+    def values(self, tensor: int, dtype: str, shape: tuple[int, ...]) -> Array:
+        """Constants of a tensor, as int64."""
+        return np.frombuffer(self.data[tensor], dtype).reshape(shape).astype(np.int64)
+
+
+def read_source(data: bytes) -> Source:
+    """A ``.tflite`` file with its grids and constants.
+
+    Raises:
+        InputError: no such file, or a damaged one.
+    """
+    tree = load(data)
+    tensors = tree.subgraphs[0].tensors
+    buffers = [tree.buffers[raw.buffer].data for raw in tensors]
+    constants = tuple(b"" if buffer is None else bytes(memoryview(buffer)) for buffer in buffers)
+    return Source(read_model(data), tuple(_grid(raw.quantization) for raw in tensors), constants)
+
+
+def _grid(raw: Any) -> TensorGrid | None:
+    if raw is None or raw.scale is None or len(raw.scale) == 0 or raw.zeroPoint is None:
+        return None
+    return TensorGrid(np.asarray(raw.scale, np.float32), int(raw.zeroPoint[0]))
+
+
+def make_layer(source: Source, op: FileOp) -> Layer:
+    """The call for one operator.
+
+    Raises:
+        InputError: there is no kernel for it, or not for its types, sizes or options.
+    """
+    if op.custom or op.kind not in LAYERS:
+        raise InputError(f"the C back end has no kernel for {op.kind}; it has {', '.join(LAYERS)}")
+    for tensor in (op.inputs[0], op.outputs[0]):
+        if source.model.tensors[tensor].dtype != "int8":
+            raise InputError(f"{op.kind} on {source.model.tensors[tensor].dtype}: the C back end runs INT8 only")
+    return LAYERS[op.kind](source, op)
+
+
+def _convolution(source: Source, op: FileOp) -> Layer:
+    weights = operand(source.model, op, 1)
+    out_channels, *taps = weights.shape
+    if taps[-1] != operand(source.model, op, 0).shape[-1]:
+        raise InputError("the C back end has no grouped convolutions")
+    values = source.values(op.inputs[1], "int8", (out_channels, math.prod(taps)))
+    x = source.grid(op.inputs[0])
+    rows = _filled(values)
+    return Layer(
+        "conv",
+        op,
+        op.inputs[:1],
+        {
+            "window": _window(source.model, op, (taps[0], taps[1])),
+            "in_zero_point": x.zero_point,
+            "weights": Table("int8_t", rows),
+            "out": _requantize(source, op, values, x.zero_point * values.sum(axis=1)),
+        },
+        scratch_bytes=SCRATCH_BYTES * rows.shape[1],
+    )
+
+
+def _depthwise(source: Source, op: FileOp) -> Layer:
+    _, height, width, channels = operand(source.model, op, 1).shape
+    if channels != operand(source.model, op, 0).shape[-1]:
+        raise InputError("the C back end has depthwise convolutions with one output per channel only")
+    values = source.values(op.inputs[1], "int8", (height * width, channels))
+    return Layer(
+        "depthwise",
+        op,
+        op.inputs[:1],
+        {
+            "window": _window(source.model, op, (height, width)),
+            "in_zero_point": source.grid(op.inputs[0]).zero_point,
+            "weights": Table("int8_t", values),
+            "out": _requantize(source, op, values.T, 0),
+        },
+    )
+
+
+def _fully_connected(source: Source, op: FileOp) -> Layer:
+    outputs, inputs = operand(source.model, op, 1).shape
+    if elements(operand(source.model, op, 0)) != inputs:
+        raise InputError(f"FULLY_CONNECTED over {inputs} values of {elements(operand(source.model, op, 0))}")
+    values = source.values(op.inputs[1], "int8", (outputs, inputs))
+    x = source.grid(op.inputs[0])
+    return Layer(
+        "fully_connected",
+        op,
+        op.inputs[:1],
+        {
+            "inputs": _sized(inputs, MAX_SIZE),
+            "outputs": _sized(outputs, MAX_SIZE),
+            "weights": Table("int8_t", _filled(values)),
+            "out": _requantize(source, op, values, x.zero_point * values.sum(axis=1)),
+        },
+    )
+
+
+def _add(source: Source, op: FileOp) -> Layer:
+    a, b = (source.model.tensors[tensor] for tensor in op.inputs)
+    if a.shape != b.shape:
+        raise InputError(f"ADD of {a.shape} and {b.shape}: the C back end adds equal shapes only")
+    grids, out = [source.grid(tensor) for tensor in op.inputs], source.grid(op.outputs[0])
+    common = 2 * max(grid.scale for grid in grids)  # kernels/add.cc: twice_max_input_scale
+    factors = [*(grid.scale / common for grid in grids), common / ((1 << ADD_SHIFT) * out.scale)]
+    mantissas, exponents = quantized_multipliers(np.array(factors))
+    low, high = _limits(source, op)
+    operands = {
+        name: {"multiplier": int(mantissa), "shift": -int(exponent), "zero_point": grid.zero_point}
+        for name, mantissa, exponent, grid in zip("ab", mantissas, exponents, grids, strict=False)
+    }
+    operands["out"] = {"multiplier": int(mantissas[2]), "shift": -int(exponents[2]), "zero_point": out.zero_point}
+    fields: Fields = {"count": elements(a), **operands, "low": low, "high": high}
+    return Layer("add", op, op.inputs, fields)
+
+
+def _pool(kernel: str) -> Callable[[Source, FileOp], Layer]:
+    def layer(source: Source, op: FileOp) -> Layer:
+        low, high = _limits(source, op)
+        taps = (op.options["filterHeight"], op.options["filterWidth"])
+        fields: Fields = {"window": _window(source.model, op, taps), "low": low, "high": high}
+        return Layer(kernel, op, op.inputs, fields)
+
+    return layer
+
+
+def _pad(source: Source, op: FileOp) -> Layer:
+    x, y = operand(source.model, op, 0), result(source.model, op)
+    before = source.values(op.inputs[1], "<i4", (len(x.shape), 2))[:, 0].tolist()
+    if len(x.shape) != 4 or before[0] or x.shape[0] != y.shape[0]:
+        raise InputError("the C back end has PAD of height, width and channels only")
+    names = ("in_height", "in_width", "in_channels", "top", "left", "front", "out_height", "out_width", "out_channels")
+    sizes = [_sized(size, MAX_SIZE) for size in (*x.shape[1:], *before[1:], *y.shape[1:])]
+    fields: Fields = dict(zip(names, sizes, strict=True)) | {"zero_point": source.grid(op.inputs[0]).zero_point}
+    return Layer("pad", op, op.inputs[:1], fields)
+
+
+def _copy(source: Source, op: FileOp) -> Layer:
+    fields: Fields = {"count": elements(result(source.model, op))}
+    return Layer("copy", op, op.inputs[:1], fields)
+
+
+def _softmax(source: Source, op: FileOp) -> Layer:
+    """reference/softmax.h and PreprocessSoftmaxScaling of quantization_util.cc."""
+    x = operand(source.model, op, 0)
+    classes = x.shape[-1]
+    real = source.grid(op.inputs[0]).scale * float(op.options["beta"]) * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
+    mantissa, exponent = quantized_multipliers(min(real, float((1 << MANTISSA_BITS) - 1)))
+    radius = ((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (MANTISSA_BITS - DIFFERENCE_BITS - int(exponent))
+    fields: Fields = {
+        "rows": _sized(elements(x) // classes, MAX_SIZE),
+        "classes": _sized(classes, MAX_SIZE),
+        "multiplier": int(mantissa),
+        "left_shift": int(exponent),
+        "smallest_difference": -int(radius),
+    }
+    return Layer("softmax", op, op.inputs, fields)
+
+
+def _requantize(source: Source, op: FileOp, rows: Array, folded: Array | int) -> Fields:
+    """Member ``out``: ``rows`` (channels, weights) are the products of each sum, ``folded`` is taken off its bias."""
+    x, y = source.grid(op.inputs[0]), source.grid(op.outputs[0])
+    biases = np.zeros(len(rows), np.int64)
+    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+        biases = source.values(op.inputs[2], "<i4", (len(rows),))
+    mantissas, exponents = quantized_multipliers(_factors(source, op))
+    mantissas, exponents = (np.broadcast_to(part, len(rows)) for part in (mantissas, exponents))
+    biases, mantissas, exponents = _constant_channels(rows, biases, mantissas, exponents)
+    reach = max(x.zero_point - QMIN, QMAX - x.zero_point)
+    largest = (np.abs(rows).sum(axis=1) * reach + np.abs(biases)) << np.maximum(exponents, 0)
+    if largest.max() >= SUM_LIMIT:
+        raise InputError(f"{op.kind}: sums of up to {largest.max():,} are beyond the {SUM_LIMIT:,} of the C kernels")
+    low, high = _limits(source, op)
+    return {
+        "bias": Table("int32_t", biases - folded),
+        "multiplier": Table("int32_t", mantissas),
+        "shift": Table("int8_t", -exponents),
+        "zero_point": y.zero_point,
+        "low": low,
+        "high": high,
+    }
+
+
+def _constant_channels(rows: Array, biases: Array, mantissas: Array, exponents: Array) -> tuple[Array, Array, Array]:
+    """Channels without weights have one value v, often of a huge bias on a tiny grid: 2 v times 1/2 is the same."""
+    values = np.clip(rescaled(biases, mantissas, exponents), -QMAX + QMIN, QMAX - QMIN)
+    constant = ~rows.any(axis=1)
+    half = 1 << (MANTISSA_BITS - 1)
+    return np.where(constant, 2 * values, biases), np.where(constant, half, mantissas), np.where(constant, 0, exponents)
+
+
+def _factors(source: Source, op: FileOp) -> Array:
+    """From the grid of the sums to that of the output, per channel or one; float64 from float32 scales.
+
+    Per tensor, the product of scales is rounded to float32 (GetQuantizedConvolutionMultipler in kernel_util.cc).
+    """
+    x, w, y = (source.grid(tensor) for tensor in (*op.inputs[:2], op.outputs[0]))
+    if len(w.scales) == 1 and op.kind == "FULLY_CONNECTED":
+        return np.array([float(np.float32(x.scales[0]) * np.float32(w.scales[0])) / y.scale])
+    return x.scale * w.scales.astype(np.float64) / y.scale
+
+
+def _limits(source: Source, op: FileOp) -> tuple[int, int]:
+    """Bounds of the fused activation on the grid of the output: CalculateActivationRangeQuantized."""
+    y = source.grid(op.outputs[0])
+    ends = {RELU: (0.0, None), RELU6: (0.0, 6.0), RELU_N1_TO_1: (-1.0, 1.0)}
+    activation = op.options.get("fusedActivationFunction") or 0
+    if activation and activation not in ends:
+        raise InputError(f"{op.kind}: the C back end has no fused activation {activation}")
+    low, high = ends.get(activation, (None, None))
+    return _bound(y, low, QMIN, max), _bound(y, high, QMAX, min)
+
+
+def _bound(grid: TensorGrid, end: float | None, limit: int, choose: Callable[[int, int], int]) -> int:
+    if end is None:
+        return limit
+    steps = np.float32(end) / grid.scales[0]
+    return choose(limit, grid.zero_point + int(np.copysign(np.floor(abs(steps) + np.float32(0.5)), steps)))
+
+
+def _window(model: ModelFile, op: FileOp, taps: tuple[int, int]) -> Fields:
+    """Member ``window``; padding as ComputePaddingHeightWidth of kernels/padding.h has it."""
+    (_, *size_in, channels_in), (_, *size_out, channels_out) = operand(model, op, 0).shape, result(model, op).shape
+    strides = (op.options["strideH"], op.options["strideW"])
+    dilations = (op.options.get("dilationHFactor") or 1, op.options.get("dilationWFactor") or 1)
+    pads = [
+        max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2 if op.options["padding"] == SAME else 0
+        for out, stride, kernel, dilation, size in zip(size_out, strides, taps, dilations, size_in, strict=True)
+    ]
+    sizes = [*size_in, channels_in, *size_out, channels_out]
+    small = [*taps, *strides, *dilations, *pads]
+    return dict(
+        zip(WINDOW, [*(_sized(n, MAX_SIZE) for n in sizes), *(_sized(n, MAX_TAPS) for n in small)], strict=True)
+    )
+
+
+WINDOW = (
+    *("in_height", "in_width", "in_channels", "out_height", "out_width", "out_channels"),
+    *("kernel_height", "kernel_width", "stride_y", "stride_x", "dilation_y", "dilation_x", "pad_top", "pad_left"),
+)
+
+
+def _filled(rows: Array) -> Array:
+    """Rows of weights with zeros behind them, to a multiple of a word."""
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % WORD)))
+
+
+def _sized(value: int, limit: int) -> int:
+    if value > limit:
+        raise InputError(f"a size of {value:,} is beyond the {limit:,} of the C kernels")
+    return value
+
+
+LAYERS: Mapping[str, Callable[[Source, FileOp], Layer]] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _fully_connected,
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _pool("average_pool"),
+    "MAX_POOL_2D": _pool("max_pool"),
+    "PAD": _pad,
+    "RESHAPE": _copy,
+    "SOFTMAX": _softmax,
+}

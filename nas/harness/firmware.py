@@ -1,0 +1,155 @@
+"""Builds the C code of a network for a core: one image without operating system, libraries or start-up code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from nas.errors import InputError
+from nas.export.c.emit import layer_names, write_c
+from nas.export.c.program import Program
+from nas.harness.cores import CODE, RAM, Core
+
+FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
+COMPILER = "NAS_COMPILER"  # environment variable: zig or gcc
+INSTALL = "pip install 'mcu-nas[emulation]'"
+MESSAGE_LINES = 3  # of a compiler's words
+
+# The vectors of a real image stand in front of the code.
+LINKER_SCRIPT = f"""\
+ENTRY(%(entry)s)
+SECTIONS {{
+  . = {CODE + 0x100:#x};
+  .text : {{ *(.text*) *(.rodata*) *(.data*) }}
+  . = {RAM:#x};
+  .bss (NOLOAD) : {{ *(.bss* COMMON) }}
+  /DISCARD/ : {{ *(.ARM.*) *(.comment) *(.note*) }}
+}}
+"""
+
+# Compilers call these for copies and for clearing, even without a library.
+LIBRARY = """\
+#include <stddef.h>
+
+void *memcpy(void *to, const void *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ((volatile char *)to)[i] = ((const char *)from)[i];
+    }
+    return to;
+}
+
+void *memset(void *to, int value, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ((volatile char *)to)[i] = (char)value;
+    }
+    return to;
+}
+"""
+
+
+class Compiler(NamedTuple):
+    """A C compiler for Arm."""
+
+    name: str
+    """With its version."""
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Bytes of an image at an address."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A network in machine code."""
+
+    core: Core
+    compiler: str
+    segments: tuple[Segment, ...]
+    symbols: Mapping[str, int]
+    """Addresses of functions and variables."""
+    layers: tuple[str, ...]
+    """Functions of the layers, in the order in which they run; one that does nothing has no symbol."""
+    static_bytes: int
+    """RAM without the stack."""
+
+    @property
+    def flash_bytes(self) -> int:
+        """Code, weights and tables."""
+        return sum(len(segment.data) for segment in self.segments)
+
+
+def find_compiler(core: Core) -> Compiler:
+    """The compiler of ``$NAS_COMPILER``, or Zig's, or GCC.
+
+    Raises:
+        InputError: there is none; says how to install one.
+    """
+    wanted = os.environ.get(COMPILER, "")
+    if wanted not in ("", "zig", "gcc"):
+        raise InputError(f"{COMPILER}={wanted}: expected zig or gcc")
+    if wanted != "gcc" and importlib.util.find_spec("ziglang") is not None:
+        command = (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={core.zig}")
+        return Compiler(f"zig {_version([sys.executable, '-m', 'ziglang', 'version'])}", command)
+    if wanted != "zig" and (gcc := shutil.which("arm-none-eabi-gcc")):
+        return Compiler(f"gcc {_version([gcc, '-dumpfullversion'])}", (gcc, "-mthumb", *core.gcc))
+    raise InputError(
+        f"no compiler for {core.name}: {INSTALL}, or install arm-none-eabi-gcc (Debian: apt install gcc-arm-none-eabi)"
+    )
+
+
+def build_image(program: Program, core: Core) -> Image:
+    """Compile and link a program.
+
+    Raises:
+        InputError: no compiler; or it refuses the code, which is a bug of ours.
+    """
+    compiler = find_compiler(core)
+    with tempfile.TemporaryDirectory(prefix="nas-firmware-") as name:
+        folder = Path(name)
+        write_c(program, folder)
+        (folder / "main.c").unlink()
+        (folder / "library.c").write_text(LIBRARY)
+        (folder / "link.ld").write_text(LINKER_SCRIPT % {"entry": f"{program.name}_run"})
+        kept = [f"-Wl,-u,{program.name}_{function}" for function in ("run", "input", "output")]
+        sources = [str(path) for path in sorted(folder.glob("*.c"))]
+        linking = ["-nostdlib", "-static", "-Wl,--gc-sections", f"-Wl,-T,{folder / 'link.ld'}", *kept]
+        command = [*compiler.command, *FLAGS, *linking, *sources, "-o", str(folder / "image.elf")]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            words = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+            raise InputError(f"{compiler.name} refuses the code: {'; '.join(words[-MESSAGE_LINES:])}")
+        return _read_elf((folder / "image.elf").read_bytes(), program, core, compiler)
+
+
+def _read_elf(data: bytes, program: Program, core: Core, compiler: Compiler) -> Image:
+    from elftools.elf.elffile import ELFFile
+
+    elf = ELFFile(BytesIO(data))
+    segments = tuple(
+        Segment(segment["p_paddr"], segment.data())
+        for segment in elf.iter_segments()
+        if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]
+    )
+    symbols = {symbol.name: symbol["st_value"] for symbol in elf.get_section_by_name(".symtab").iter_symbols()}
+    static = sum(section["sh_size"] for section in elf.iter_sections() if section["sh_type"] == "SHT_NOBITS")
+    return Image(core, compiler.name, segments, symbols, tuple(layer_names(program)), static)
+
+
+def _version(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "of unknown version"

@@ -1,0 +1,84 @@
+"""A network on an emulated Cortex-M: whether it computes TFLM's bits there, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from nas.export.c.emit import write_c
+from nas.export.c.program import Program, make_program
+from nas.export.c_source import identifier
+from nas.harness.cores import find_core
+from nas.harness.emulator import Cost, EmulatedCore
+from nas.harness.firmware import Image, build_image
+from nas.harness.tflm import TflmModel
+from nas.pipeline.cost import read_model_file
+from nas.tasks.base import Int8Array
+
+RANDOM_SAMPLES = 20  # compared with TFLM beside the real ones
+COUNTED_SAMPLES = 3  # counts depend on the input by some 0.02 %: where values are clamped
+SEED = 0
+MODEL = "model"  # name of the program where the user has not given one
+TAKEN = ("main", "nas_kernels", "nas_arithmetic")  # names of files beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """A network in the flash of an emulated core."""
+
+    program: Program
+    image: Image
+    core: EmulatedCore
+
+    def costs(self, samples: Int8Array) -> dict[str, Any]:
+        """Instructions of the median over some samples (n, ...), in all and of each layer; flash and RAM in bytes."""
+        found = [self.core.count(sample[None]) for sample in samples[:COUNTED_SAMPLES]]
+        middle: Cost = sorted(found, key=lambda cost: cost.instructions)[len(found) // 2]
+        stack = max(cost.stack_bytes for cost in found)
+        return {
+            "instructions": int(median(cost.instructions for cost in found)),
+            "layers": [
+                {"name": name, "kind": layer.op.kind, "instructions": middle.layers[name]}
+                for name, layer in zip(self.image.layers, self.program.layers, strict=True)
+            ],
+            "compiler": self.image.compiler,
+            "image_flash_bytes": self.image.flash_bytes,
+            "ram_bytes": self.image.static_bytes + stack,
+            "stack_bytes": stack,
+        }
+
+
+def emulate(model: bytes, target: str) -> Emulation:
+    """Generate C code for a ``.tflite`` file, compile it for a core, and load it.
+
+    Raises:
+        InputError: no such core, no compiler or emulator, or an operator for which there is no kernel.
+    """
+    core = find_core(target)
+    program = make_program(model, MODEL)
+    image = build_image(program, core)
+    return Emulation(program, image, EmulatedCore(program, image))
+
+
+def is_bit_exact(emulation: Emulation, tflm: TflmModel, samples: Int8Array) -> bool:
+    """Whether the core gives TFLM's outputs for real samples (n, ...) and for random ones."""
+    rng = np.random.default_rng(SEED)
+    noise = rng.integers(-128, 128, (RANDOM_SAMPLES, *samples.shape[1:]), dtype=np.int8)
+    return all(np.array_equal(emulation.core.run(some), tflm.run(some)) for some in (samples, noise))
+
+
+def export_c(what: Path, folder: Path) -> Program:
+    """Write the C code of a run's winner or of a ``.tflite`` file.
+
+    Raises:
+        InputError: no such model, an operator without kernel, or the folder cannot be written.
+    """
+    path = what / "winner" / "model.tflite" if what.is_dir() else what
+    name = identifier(folder.name)
+    program = make_program(read_model_file(path), f"{name}_{MODEL}" if name in TAKEN else name)
+    write_c(program, folder)
+    return program

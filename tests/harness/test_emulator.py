@@ -1,0 +1,89 @@
+"""Networks on emulated cores compute the bits of TensorFlow Lite Micro, and every instruction is counted."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_networks import random_network
+from numpy.testing import assert_array_equal
+
+from nas.errors import InputError
+from nas.export.c.emit import layer_names
+from nas.export.c.program import Program, make_program
+from nas.harness import firmware
+from nas.harness.cores import CORES, find_core
+from nas.harness.emulator import EmulatedCore
+from nas.harness.firmware import build_image, find_compiler
+from nas.harness.tflm import TflmModel
+
+REFERENCE = Path(__file__).resolve().parents[2] / "exported/reference/kws-64kb/winner/model.tflite"
+pytest.importorskip("unicorn", reason=f"needs the emulator: {firmware.INSTALL}")
+pytest.importorskip("elftools", reason=f"needs the reader of images: {firmware.INSTALL}")
+COMPILERS = [
+    name
+    for name, there in (("zig", importlib.util.find_spec("ziglang")), ("gcc", shutil.which("arm-none-eabi-gcc")))
+    if there
+]
+needs_compiler = pytest.mark.skipif(not COMPILERS, reason=f"needs a compiler for Arm: {firmware.INSTALL}")
+
+
+def load(program: Program, core: str) -> EmulatedCore:
+    return EmulatedCore(program, build_image(program, find_core(core)))
+
+
+@needs_compiler
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", CORES)
+def test_the_same_bits_as_tflm(core: str, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(firmware.COMPILER, compiler)
+    for seed in (0, 6):
+        model = random_network(seed, layers=10)
+        tflm = TflmModel(model)
+        inputs = np.random.default_rng(1).integers(-128, 128, (4, *tflm.input_shape[1:]), dtype=np.int8)
+        assert_array_equal(load(make_program(model, "net"), core).run(inputs), tflm.run(inputs))
+
+
+@needs_compiler
+def test_a_trained_network_and_what_it_costs() -> None:
+    model = REFERENCE.read_bytes()
+    tflm, program = TflmModel(model), make_program(model, "net")
+    core = load(program, "cortex-m4")
+    inputs = np.random.default_rng(1).integers(-128, 128, (3, *tflm.input_shape[1:]), dtype=np.int8)
+    assert_array_equal(core.run(inputs), tflm.run(inputs))
+    first, again = core.count(inputs[:1]), core.count(inputs[:1])
+    assert first == again
+    assert list(first.layers) == layer_names(program)
+    assert 0 < first.instructions - sum(first.layers.values()) < 100  # of the function that calls the layers
+    assert min(cost for name, cost in first.layers.items() if "copy" not in name) > 0
+    assert 0 < first.stack_bytes < 1024
+
+
+@needs_compiler
+def test_an_image_of_weights_and_kernels() -> None:
+    model = REFERENCE.read_bytes()
+    program = make_program(model, "net")
+    image = build_image(program, find_core("cortex-m4"))
+    assert image.static_bytes == program.arena_bytes
+    assert image.flash_bytes < len(model) + 12_000  # the kernels; TFLM's take several times as much
+
+
+def test_missing_tools_are_named_with_the_way_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match=r"no compiler for cortex-m4: pip install 'mcu-nas\[emulation\]'"):
+        find_compiler(find_core("cortex-m4"))
+
+
+def test_a_wrong_choice_of_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(firmware.COMPILER, "icc")
+    with pytest.raises(InputError, match="NAS_COMPILER=icc: expected zig or gcc"):
+        find_compiler(find_core("cortex-m4"))
+
+
+def test_an_unknown_core() -> None:
+    with pytest.raises(InputError, match="no target 'cortex-m99': expected host, cortex-m4"):
+        find_core("cortex-m99")
