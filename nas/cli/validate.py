@@ -16,7 +16,7 @@ def validate(
     task: Annotated[str, typer.Option(help="What the network is for: ad, ic, ic2, kws, vww, image or audio.")],
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
     target: Annotated[
-        str, typer.Option(help="Where it runs: host, or emulated: cortex-m4, cortex-m7, cortex-m33.")
+        str, typer.Option(help="Where it runs: host, or emulated: cortex-m4, cortex-m7, cortex-m33, cortex-m55.")
     ] = "host",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:

@@ -7,28 +7,75 @@ from dataclasses import dataclass
 
 from nas.errors import InputError
 
-CODE, RAM = 0x0, 0x20000000  # where images lie in the emulated memory
-MEMORY_BYTES = 16 << 20  # of each: images of any size run; whether one fits a chip is asked elsewhere
+MEMORY_BYTES = 16 << 20  # of code and of RAM in the emulator: whether an image fits a chip is asked elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A Cortex-M; the flags choose its instructions for each compiler."""
+    """A Cortex-M: the flags choose its instructions for each compiler, the rest says where it is emulated."""
 
     name: str
     gcc: tuple[str, ...]
-    zig: str
-    """``-mcpu`` of ``zig cc``."""
+    zig: tuple[str, ...]
     unicorn: str
-    """Constant of ``unicorn.arm_const``."""
+    """Constant of ``unicorn.arm_const``; empty: it does not have this core."""
+    machine: str
+    """Board of QEMU (docs/system/arm/mps2.rst)."""
+    hertz: int
+    """Clock of that board."""
+    code: int
+    """Address of its code memory."""
+    ram: int
+    """Address of its data memory."""
+
+
+def _zig(cpu: str, abi: str = "eabi") -> tuple[str, ...]:
+    return ("-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}")
 
 
 CORES: Mapping[str, Core] = {
     core.name: core
     for core in (
-        Core("cortex-m4", ("-mcpu=cortex-m4",), "cortex_m4", "UC_CPU_ARM_CORTEX_M4"),
-        Core("cortex-m7", ("-mcpu=cortex-m7",), "cortex_m7", "UC_CPU_ARM_CORTEX_M7"),
-        Core("cortex-m33", ("-mcpu=cortex-m33",), "cortex_m33+dsp", "UC_CPU_ARM_CORTEX_M33"),  # zig leaves DSP out
+        Core(
+            "cortex-m4",
+            ("-mcpu=cortex-m4",),
+            _zig("cortex_m4"),
+            "UC_CPU_ARM_CORTEX_M4",
+            "mps2-an386",
+            25_000_000,
+            0x0,
+            0x20000000,
+        ),
+        Core(
+            "cortex-m7",
+            ("-mcpu=cortex-m7",),
+            _zig("cortex_m7"),
+            "UC_CPU_ARM_CORTEX_M7",
+            "mps2-an500",
+            25_000_000,
+            0x0,
+            0x20000000,
+        ),
+        Core(
+            "cortex-m33",
+            ("-mcpu=cortex-m33",),
+            _zig("cortex_m33+dsp"),  # which Zig leaves out
+            "UC_CPU_ARM_CORTEX_M33",
+            "mps2-an505",
+            20_000_000,
+            0x10000000,
+            0x38000000,
+        ),
+        Core(
+            "cortex-m55",
+            ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
+            _zig("cortex_m55+mve", "eabihf"),
+            "",
+            "mps3-an547",
+            32_000_000,
+            0x10000000,
+            0x30000000,
+        ),
     )
 }
 

@@ -15,14 +15,13 @@ import numpy as np
 
 from nas.errors import InputError, ValidationError
 from nas.export.c.program import Program
-from nas.harness.cores import CODE, MEMORY_BYTES, RAM
+from nas.harness.cores import MEMORY_BYTES
 from nas.harness.firmware import INSTALL, Image
 from nas.harness.samples import run_each
 from nas.tasks.base import Int8Array
 
 STACK_BYTES = 64 << 10  # painted before a run to see how deep it goes
 PAINT = 0xA5
-STOP = CODE + MEMORY_BYTES - 0x100  # return address of the network: no code there
 WIDE = (0b11101, 0b11110, 0b11111)  # upper 5 bits of a 32-bit Thumb instruction (Arm v7-M manual, A5.1)
 OUTSIDE = "run"  # instructions of the function that calls the layers
 
@@ -55,7 +54,9 @@ class EmulatedCore:
         self._cpu = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._cpu.ctl_set_cpu_model(getattr(arm_const, image.core.unicorn))
         self._block_hook = unicorn.UC_HOOK_BLOCK
-        for start in (CODE, RAM):
+        self._stop = image.core.code + MEMORY_BYTES - 0x100  # return address of the network: no code there
+        self._stack = image.core.ram + MEMORY_BYTES
+        for start in (image.core.code, image.core.ram):
             self._cpu.mem_map(start, MEMORY_BYTES)
         for segment in image.segments:
             self._cpu.mem_write(segment.address, segment.data)
@@ -94,14 +95,14 @@ class EmulatedCore:
 
         hook = self._cpu.hook_add(self._block_hook, on_block)
         self._cpu.ctl_flush_tb()  # blocks that were translated before have no hook
-        top = RAM + MEMORY_BYTES
-        self._cpu.mem_write(top - STACK_BYTES, bytes([PAINT]) * STACK_BYTES)
+        bottom = self._stack - STACK_BYTES
+        self._cpu.mem_write(bottom, bytes([PAINT]) * STACK_BYTES)
         try:
             self._run_one(sample)
         finally:
             self._cpu.hook_del(hook)
             self._cpu.ctl_flush_tb()
-        stack = np.frombuffer(bytes(self._cpu.mem_read(top - STACK_BYTES, STACK_BYTES)), np.uint8)
+        stack = np.frombuffer(bytes(self._cpu.mem_read(bottom, STACK_BYTES)), np.uint8)
         touched = np.flatnonzero(stack != PAINT)
         layers = {name: counted[name] for name in self._image.layers}
         return Cost(counted.total(), layers, STACK_BYTES - int(touched[0]) if len(touched) else 0)
@@ -111,10 +112,10 @@ class EmulatedCore:
 
         registers = self._registers
         self._cpu.mem_write(self._input_at, sample.tobytes())
-        self._cpu.reg_write(registers.UC_ARM_REG_SP, RAM + MEMORY_BYTES)
-        self._cpu.reg_write(registers.UC_ARM_REG_LR, STOP | 1)
+        self._cpu.reg_write(registers.UC_ARM_REG_SP, self._stack)
+        self._cpu.reg_write(registers.UC_ARM_REG_LR, self._stop | 1)
         try:
-            self._cpu.emu_start(self._run_at | 1, STOP)
+            self._cpu.emu_start(self._run_at | 1, self._stop)
         except unicorn.UcError as error:
             at = self._cpu.reg_read(registers.UC_ARM_REG_PC)
             raise ValidationError(f"the emulated {self._image.core.name} stopped at {at:#x}: {error}") from error

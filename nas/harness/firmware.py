@@ -17,21 +17,29 @@ from typing import NamedTuple
 from nas.errors import InputError
 from nas.export.c.emit import layer_names, write_c
 from nas.export.c.program import Program
-from nas.harness.cores import CODE, RAM, Core
+from nas.harness.cores import Core
 
 FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
 COMPILER = "NAS_COMPILER"  # environment variable: zig or gcc
 INSTALL = "pip install 'mcu-nas[emulation]'"
 MESSAGE_LINES = 3  # of a compiler's words
 
-# The vectors of a real image stand in front of the code.
-LINKER_SCRIPT = f"""\
-ENTRY(%(entry)s)
+VECTORS_BYTES = 0x100  # room for them in front of the code, as in a real image
+STACK_BYTES = 16 << 10
+
+LINKER_SCRIPT = """\
+ENTRY({program}_run)
 SECTIONS {{
-  . = {CODE + 0x100:#x};
+  . = {code:#x};
+  .vectors : {{ KEEP(*(.vectors)) }}
+  . = {code:#x} + {vectors:#x};
   .text : {{ *(.text*) *(.rodata*) *(.data*) }}
-  . = {RAM:#x};
+  . = {ram:#x};
   .bss (NOLOAD) : {{ *(.bss* COMMON) }}
+  . = ALIGN(16);
+  stack_bottom = .;
+  . += {stack:#x};
+  stack_top = .;
   /DISCARD/ : {{ *(.ARM.*) *(.comment) *(.note*) }}
 }}
 """
@@ -104,37 +112,54 @@ def find_compiler(core: Core) -> Compiler:
     if wanted not in ("", "zig", "gcc"):
         raise InputError(f"{COMPILER}={wanted}: expected zig or gcc")
     if wanted != "gcc" and importlib.util.find_spec("ziglang") is not None:
-        command = (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={core.zig}")
-        return Compiler(f"zig {_version([sys.executable, '-m', 'ziglang', 'version'])}", command)
+        zig = (sys.executable, "-m", "ziglang")
+        return Compiler(f"zig {_version([*zig, 'version'])}", (*zig, "cc", *core.zig))
     if wanted != "zig" and (gcc := shutil.which("arm-none-eabi-gcc")):
         return Compiler(f"gcc {_version([gcc, '-dumpfullversion'])}", (gcc, "-mthumb", *core.gcc))
     raise InputError(
-        f"no compiler for {core.name}: {INSTALL}, or install arm-none-eabi-gcc (Debian: apt install gcc-arm-none-eabi)"
+        f"no compiler for {core.name}: {INSTALL}, or arm-none-eabi-gcc (Debian: apt install gcc-arm-none-eabi)"
     )
 
 
 def build_image(program: Program, core: Core) -> Image:
-    """Compile and link a program.
+    """Compile and link a program alone, to be called by an emulator.
 
     Raises:
         InputError: no compiler; or it refuses the code, which is a bug of ours.
     """
     compiler = find_compiler(core)
     with tempfile.TemporaryDirectory(prefix="nas-firmware-") as name:
-        folder = Path(name)
-        write_c(program, folder)
-        (folder / "main.c").unlink()
-        (folder / "library.c").write_text(LIBRARY)
-        (folder / "link.ld").write_text(LINKER_SCRIPT % {"entry": f"{program.name}_run"})
-        kept = [f"-Wl,-u,{program.name}_{function}" for function in ("run", "input", "output")]
-        sources = [str(path) for path in sorted(folder.glob("*.c"))]
-        linking = ["-nostdlib", "-static", "-Wl,--gc-sections", f"-Wl,-T,{folder / 'link.ld'}", *kept]
-        command = [*compiler.command, *FLAGS, *linking, *sources, "-o", str(folder / "image.elf")]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode:
-            words = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-            raise InputError(f"{compiler.name} refuses the code: {'; '.join(words[-MESSAGE_LINES:])}")
-        return _read_elf((folder / "image.elf").read_bytes(), program, core, compiler)
+        return _read_elf(build_elf(program, core, compiler, Path(name)).read_bytes(), program, core, compiler)
+
+
+def build_elf(program: Program, core: Core, compiler: Compiler, folder: Path, board: Path | None = None) -> Path:
+    """Compile and link a program in a folder, by itself or with the code of a board.
+
+    Raises:
+        InputError: the compiler refuses the code.
+    """
+    write_c(program, folder)
+    (folder / "main.c").unlink()
+    (folder / "library.c").write_text(LIBRARY)
+    script, image = folder / "link.ld", folder / "image.elf"
+    memory = {"code": core.code, "ram": core.ram, "vectors": VECTORS_BYTES, "stack": STACK_BYTES}
+    script.write_text(LINKER_SCRIPT.format(program=program.name, **memory))
+    definitions = {
+        "NAS_PROGRAM": program.name,
+        "NAS_HEADER": f'"{program.name}.h"',
+        "NAS_INPUT_BYTES": program.bytes_of(program.input),
+        "NAS_OUTPUT_BYTES": program.bytes_of(program.output),
+    }
+    kept = [f"-Wl,-u,{program.name}_{function}" for function in ("run", "input", "output")]
+    linking = ["-nostdlib", "-static", "-Wl,--gc-sections", f"-Wl,-T,{script}", *kept, f"-I{folder}"]
+    sources = [str(path) for path in (*sorted(folder.glob("*.c")), *([board] if board else []))]
+    defined = [f"-D{name}={value}" for name, value in definitions.items()]
+    command = [*compiler.command, *FLAGS, *defined, *linking, *sources, "-o", str(image)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        words = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise InputError(f"{compiler.name} refuses the code: {'; '.join(words[-MESSAGE_LINES:])}")
+    return image
 
 
 def _read_elf(data: bytes, program: Program, core: Core, compiler: Compiler) -> Image:

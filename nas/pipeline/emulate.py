@@ -15,6 +15,7 @@ from nas.export.c_source import identifier
 from nas.harness.cores import find_core
 from nas.harness.emulator import Cost, EmulatedCore
 from nas.harness.firmware import Image, build_image
+from nas.harness.qemu import QemuCore
 from nas.harness.tflm import TflmModel
 from nas.pipeline.cost import read_model_file
 from nas.tasks.base import Int8Array
@@ -32,7 +33,7 @@ class Emulation:
 
     program: Program
     image: Image
-    core: EmulatedCore
+    core: EmulatedCore | QemuCore
 
     def costs(self, samples: Int8Array) -> dict[str, Any]:
         """Instructions of the median over some samples (n, ...), in all and of each layer; flash and RAM in bytes."""
@@ -44,6 +45,7 @@ class Emulation:
             "layers": [
                 {"name": name, "kind": layer.op.kind, "instructions": middle.layers[name]}
                 for name, layer in zip(self.image.layers, self.program.layers, strict=True)
+                if name in middle.layers
             ],
             "compiler": self.image.compiler,
             "image_flash_bytes": self.image.flash_bytes,
@@ -61,7 +63,7 @@ def emulate(model: bytes, target: str) -> Emulation:
     core = find_core(target)
     program = make_program(model, MODEL)
     image = build_image(program, core)
-    return Emulation(program, image, EmulatedCore(program, image))
+    return Emulation(program, image, EmulatedCore(program, image) if core.unicorn else QemuCore(program, core))
 
 
 def is_bit_exact(emulation: Emulation, tflm: TflmModel, samples: Int8Array) -> bool:

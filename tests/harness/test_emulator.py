@@ -13,11 +13,12 @@ from numpy.testing import assert_array_equal
 
 from nas.errors import InputError
 from nas.export.c.emit import layer_names
-from nas.export.c.program import Program, make_program
-from nas.harness import firmware
-from nas.harness.cores import CORES, find_core
+from nas.export.c.program import make_program
+from nas.harness import firmware, qemu
+from nas.harness.cores import CORES, Core, find_core
 from nas.harness.emulator import EmulatedCore
 from nas.harness.firmware import build_image, find_compiler
+from nas.harness.qemu import QemuCore
 from nas.harness.tflm import TflmModel
 
 REFERENCE = Path(__file__).resolve().parents[2] / "exported/reference/kws-64kb/winner/model.tflite"
@@ -28,30 +29,29 @@ COMPILERS = [
     for name, there in (("zig", importlib.util.find_spec("ziglang")), ("gcc", shutil.which("arm-none-eabi-gcc")))
     if there
 ]
+TIMER_INSTRUCTIONS = 24  # of a board, to read its timer
+needs_qemu = pytest.mark.skipif(shutil.which(qemu.COMMAND) is None, reason=f"needs QEMU: {qemu.INSTALL}")
 needs_compiler = pytest.mark.skipif(not COMPILERS, reason=f"needs a compiler for Arm: {firmware.INSTALL}")
-
-
-def load(program: Program, core: str) -> EmulatedCore:
-    return EmulatedCore(program, build_image(program, find_core(core)))
 
 
 @needs_compiler
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("core", CORES)
-def test_the_same_bits_as_tflm(core: str, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("core", [core for core in CORES.values() if core.unicorn], ids=lambda core: core.name)
+def test_the_same_bits_as_tflm(core: Core, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(firmware.COMPILER, compiler)
     for seed in (0, 6):
         model = random_network(seed, layers=10)
         tflm = TflmModel(model)
         inputs = np.random.default_rng(1).integers(-128, 128, (4, *tflm.input_shape[1:]), dtype=np.int8)
-        assert_array_equal(load(make_program(model, "net"), core).run(inputs), tflm.run(inputs))
+        program = make_program(model, "net")
+        assert_array_equal(EmulatedCore(program, build_image(program, core)).run(inputs), tflm.run(inputs))
 
 
 @needs_compiler
 def test_a_trained_network_and_what_it_costs() -> None:
     model = REFERENCE.read_bytes()
     tflm, program = TflmModel(model), make_program(model, "net")
-    core = load(program, "cortex-m4")
+    core = EmulatedCore(program, build_image(program, find_core("cortex-m4")))
     inputs = np.random.default_rng(1).integers(-128, 128, (3, *tflm.input_shape[1:]), dtype=np.int8)
     assert_array_equal(core.run(inputs), tflm.run(inputs))
     first, again = core.count(inputs[:1]), core.count(inputs[:1])
@@ -60,6 +60,24 @@ def test_a_trained_network_and_what_it_costs() -> None:
     assert 0 < first.instructions - sum(first.layers.values()) < 100  # of the function that calls the layers
     assert min(cost for name, cost in first.layers.items() if "copy" not in name) > 0
     assert 0 < first.stack_bytes < 1024
+
+
+@needs_compiler
+@needs_qemu
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
+def test_a_board_of_qemu_does_and_counts_the_same(core: Core, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(firmware.COMPILER, compiler)
+    for seed in (0, 6, 7):
+        model = random_network(seed, layers=10)
+        tflm, program = TflmModel(model), make_program(model, "net")
+        inputs = np.random.default_rng(1).integers(-128, 128, (4, *tflm.input_shape[1:]), dtype=np.int8)
+        outputs, instructions, stack_bytes = QemuCore(program, core).measure(inputs)
+        assert_array_equal(outputs, tflm.run(inputs))
+        assert 0 < stack_bytes < 2048
+        if core.unicorn:
+            other = EmulatedCore(program, build_image(program, core)).count(inputs[:1]).instructions
+            assert 0 < instructions[0] - other < TIMER_INSTRUCTIONS
 
 
 @needs_compiler
@@ -76,6 +94,12 @@ def test_missing_tools_are_named_with_the_way_to_get_them(monkeypatch: pytest.Mo
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(InputError, match=r"no compiler for cortex-m4: pip install 'mcu-nas\[emulation\]'"):
         find_compiler(find_core("cortex-m4"))
+
+
+def test_missing_qemu_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match=r"no qemu-system-arm for cortex-m55 \(Debian: apt install qemu-system-arm\)"):
+        QemuCore(make_program(random_network(0), "net"), find_core("cortex-m55"))
 
 
 def test_a_wrong_choice_of_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,21 @@ NAS_INLINE void nas_fill_bytes(int8_t *to, int8_t value, int32_t count)
     }
 }
 
+#ifdef NAS_MVE
+#include <arm_mve.h>
+
+/* Four sums -> values within int8; shifts are to the right, as in nas_requantize. */
+NAS_INLINE int32x4_t nas_values(int32x4_t sums, int32x4_t multipliers, int32x4_t shifts, int32_t zero_point)
+{
+    const int32x4_t none = vdupq_n_s32(0), to_left = vmaxq_s32(vnegq_s32(shifts), none);
+    const int32x4_t to_right = vminq_s32(vnegq_s32(shifts), none); /* negative, as the instruction wants it */
+    const int32x4_t high = vqrdmulhq_s32(vshlq_s32(sums, to_left), multipliers);
+    const int32x4_t below_zero = vshrq_n_s32(vandq_s32(high, to_right), 31); /* -1 where halves go down */
+    const int32x4_t values = vaddq_n_s32(vrshlq_s32(vaddq_s32(high, below_zero), to_right), zero_point);
+    return vmaxq_s32(vminq_s32(values, vdupq_n_s32(INT8_MAX)), vdupq_n_s32(INT8_MIN));
+}
+#endif
+
 #ifdef NAS_DSP
 #include <arm_acle.h>
 

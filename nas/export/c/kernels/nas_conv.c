@@ -7,7 +7,6 @@
 #include "nas_arithmetic.h"
 
 #if defined(NAS_MVE)
-#include <arm_mve.h>
 #define AT_ONCE 4
 #elif defined(NAS_DSP)
 #define AT_ONCE 2
@@ -73,30 +72,35 @@ NAS_INLINE void fill_column(const nas_conv *layer, const int8_t *x, int32_t row,
 #endif
 }
 
-/* One to AT_ONCE pixels from their columns. Where a channel is missing, its neighbour is computed twice. */
+/* One to AT_ONCE pixels from their columns; what is in the column of a missing pixel does not matter. */
 #if defined(NAS_MVE)
 NAS_INLINE void multiply(const nas_conv *layer, const int8_t *columns, int32_t length, int32_t count, int8_t *y)
 {
+    const nas_requantize out = layer->out;
     const int32_t channels = layer->window.out_channels;
+    const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)channels);
+    const mve_pred16_t there = vctp32q((uint32_t)count);
     const int8_t *w = layer->weights;
-    const int8_t *x[AT_ONCE];
 
-    for (int32_t i = 0; i < AT_ONCE; i++) {
-        x[i] = columns + nas_least(i, count - 1) * length;
-    }
-    for (int32_t c = 0; c < channels; c++, w += length) {
-        int32_t sums[AT_ONCE];
-        sums[0] = sums[1] = sums[2] = sums[3] = layer->out.bias[c];
-        for (int32_t k = 0; k < length; k += 16) {
-            const mve_pred16_t inside = vctp8q((uint32_t)(length - k));
-            const int8x16_t weights = vldrbq_z_s8(w + k, inside);
-            for (int32_t i = 0; i < AT_ONCE; i++) {
-                sums[i] = vmladavaq_s8(sums[i], weights, vldrbq_z_s8(x[i] + k, inside));
-            }
+    for (int32_t c = 0; c < channels; c++) {
+        const int8_t *x = columns;
+        int32_t s0 = out.bias[c], s1 = s0, s2 = s0, s3 = s0;
+        int32x4_t sums = vdupq_n_s32(0);
+        for (int32_t left = length; left > 0; left -= 16, w += 16, x += 16) {
+            const mve_pred16_t inside = vctp8q((uint32_t)left);
+            const int8x16_t weights = vldrbq_z_s8(w, inside);
+            s0 = vmladavaq_s8(s0, weights, vldrbq_z_s8(x, inside));
+            s1 = vmladavaq_s8(s1, weights, vldrbq_z_s8(x + length, inside));
+            s2 = vmladavaq_s8(s2, weights, vldrbq_z_s8(x + 2 * length, inside));
+            s3 = vmladavaq_s8(s3, weights, vldrbq_z_s8(x + 3 * length, inside));
         }
-        for (int32_t i = 0; i < count; i++) {
-            y[i * channels + c] = nas_value(nas_channel_of(&layer->out, c), sums[i]);
-        }
+        w = layer->weights + (c + 1) * length;
+        sums = vsetq_lane_s32(s0, sums, 0);
+        sums = vsetq_lane_s32(s1, sums, 1);
+        sums = vsetq_lane_s32(s2, sums, 2);
+        sums = vsetq_lane_s32(s3, sums, 3);
+        sums = nas_values(sums, vdupq_n_s32(out.multiplier[c]), vdupq_n_s32(out.shift[c]), out.zero_point);
+        vstrbq_scatter_offset_p_s32(y + c, places, sums, there);
     }
 }
 #elif defined(NAS_DSP)
@@ -108,7 +112,8 @@ NAS_INLINE void multiply(const nas_conv *layer, const int8_t *columns, int32_t l
     int8_t *const y_b = y + (count - 1) * channels; /* without a second pixel it is the first, written first */
 
     for (int32_t c = 0; c < channels; c += 2) {
-        const int32_t d = nas_least(c + 1, channels - 1), to_d = (d - c) * length;
+        const int32_t d = nas_least(c + 1, channels - 1); /* of an odd number the last is computed twice */
+        const int32_t to_d = (d - c) * length;
         const nas_channel of_c = nas_channel_of(&out, c), of_d = nas_channel_of(&out, d);
         const int8_t *x = columns, *const end = w + length;
         int32_t a_c = out.bias[c], b_c = a_c, a_d = out.bias[d], b_d = a_d;

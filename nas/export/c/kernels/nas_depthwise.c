@@ -1,10 +1,6 @@
 /* Depthwise convolution with one output per channel, pixel by pixel in raster order. */
 #include "nas_arithmetic.h"
 
-#ifdef NAS_MVE
-#include <arm_mve.h>
-#endif
-
 /* Taps of the window of one pixel, and where they lie. */
 typedef struct {
     nas_taps ys, xs;
@@ -29,26 +25,28 @@ NAS_INLINE int32_t channel_sum(const nas_depthwise *layer, const nas_depthwise_p
 
 #if defined(NAS_MVE)
 /* Four channels at a time; what is beyond the last one is masked. */
-static int32_t channel_blocks(const nas_depthwise *layer, const nas_depthwise_pixel *p, int8_t *y)
+NAS_INLINE int32_t channel_blocks(const nas_depthwise *layer, const nas_depthwise_pixel *p, int8_t *y)
 {
-    const int32_t channels = layer->window.in_channels;
-    int32_t sums[4];
+    const nas_requantize out = layer->out;
+    const int32_t channels = layer->window.in_channels, zero_point = layer->in_zero_point;
+    const int32_t rows = p->ys.last - p->ys.first, width = p->xs.last - p->xs.first;
+    const int8_t *first_x = p->x + p->ys.first * p->x_row + p->xs.first * p->x_step;
+    const int8_t *first_w = layer->weights + p->ys.first * p->w_row + p->xs.first * channels;
 
-    for (int32_t c = 0; c < channels; c += 4) {
+    for (int32_t c = 0; c < channels; c += 4, first_x += 4, first_w += 4) {
         const mve_pred16_t inside = vctp32q((uint32_t)(channels - c));
-        int32x4_t sum = vldrwq_z_s32(layer->out.bias + c, inside);
-        for (int32_t i = p->ys.first; i < p->ys.last; i++) {
-            const int8_t *x = p->x + i * p->x_row + c, *w = layer->weights + i * p->w_row + c;
-            for (int32_t j = p->xs.first; j < p->xs.last; j++) {
-                const int32x4_t values = vldrbq_z_s32(x + j * p->x_step, inside);
-                const int32x4_t taps = vldrbq_z_s32(w + j * channels, inside);
-                sum = vaddq_s32(sum, vmulq_s32(vsubq_n_s32(values, layer->in_zero_point), taps));
+        const int8_t *row_x = first_x, *row_w = first_w;
+        int32x4_t sum = vldrwq_z_s32(out.bias + c, inside);
+        for (int32_t i = rows; i > 0; i--, row_x += p->x_row, row_w += p->w_row) {
+            const int8_t *x = row_x, *w = row_w;
+            for (int32_t j = width; j > 0; j--, x += p->x_step, w += channels) {
+                const int32x4_t values = vsubq_n_s32(vldrbq_z_s32(x, inside), zero_point);
+                sum = vaddq_s32(sum, vmulq_s32(values, vldrbq_z_s32(w, inside)));
             }
         }
-        vstrwq_s32(sums, sum);
-        for (int32_t i = 0; i < nas_least(4, channels - c); i++) {
-            y[c + i] = nas_value(nas_channel_of(&layer->out, c + i), sums[i]);
-        }
+        sum = nas_values(sum, vldrwq_z_s32(out.multiplier + c, inside), vldrbq_z_s32(out.shift + c, inside),
+                         out.zero_point);
+        vstrbq_p_s32(y + c, sum, inside);
     }
     return channels;
 }

@@ -1,10 +1,6 @@
 /* Fully connected layer. Every output needs all inputs, so they share no memory. */
 #include "nas_arithmetic.h"
 
-#ifdef NAS_MVE
-#include <arm_mve.h>
-#endif
-
 #if defined(NAS_MVE)
 NAS_INLINE int32_t dot(const int8_t *x, const int8_t *w, int32_t count, int32_t sum)
 {

@@ -1,0 +1,98 @@
+"""Runs a network on a board of QEMU: a second emulator beside unicorn, and the only one with a Cortex-M55.
+
+Under ``-icount`` virtual time passes by instructions, so a timer of the board counts them. Up to 20 instructions of an
+inference are those that read the timer.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.errors import InputError, ValidationError
+from nas.export.c.program import Program
+from nas.harness.cores import Core
+from nas.harness.emulator import Cost
+from nas.harness.firmware import build_elf, find_compiler
+from nas.harness.samples import as_batch
+from nas.tasks.base import Int8Array
+
+COMMAND = "qemu-system-arm"
+INSTALL = "Debian: apt install qemu-system-arm"
+NANOSECONDS_SHIFT = 6  # 2^6 ns of virtual time for an instruction: more than a tick, so that each is seen
+TIMEOUT_SECONDS = 600
+
+IntArray = npt.NDArray[np.int64]
+
+
+class QemuCore:
+    """A board with a network in its flash."""
+
+    def __init__(self, program: Program, core: Core) -> None:
+        """Build the image.
+
+        Raises:
+            InputError: no compiler or no QEMU; says how to install it.
+        """
+        found = shutil.which(COMMAND)
+        if found is None:
+            raise InputError(f"no {COMMAND} for {core.name} ({INSTALL})")
+        compiler = find_compiler(core)
+        with (
+            tempfile.TemporaryDirectory(prefix="nas-board-") as name,
+            as_file(files("nas.harness") / "board" / "board.c") as board,
+        ):
+            self._image = build_elf(program, core, compiler, Path(name), board).read_bytes()
+        self._command, self._core = found, core
+        self._output_bytes = program.bytes_of(program.output)
+        self.input_shape = program.source.model.tensors[program.input].shape
+
+    def run(self, inputs: Int8Array) -> Int8Array:
+        """Run samples: (n, ...) int8 -> (n, classes) int8; see ``measure``."""
+        return self.measure(inputs)[0]
+
+    def count(self, sample: Int8Array) -> Cost:
+        """What one sample took; of layers nothing is known."""
+        _, instructions, stack = self.measure(sample)
+        return Cost(int(instructions[0]), {}, stack)
+
+    def measure(self, inputs: Int8Array) -> tuple[Int8Array, IntArray, int]:
+        """Run samples (n, ...) -> outputs (n, classes), instructions of each (n,), bytes of stack that the board used.
+
+        Raises:
+            ValidationError: the board stopped, or took too long.
+        """
+        batch = as_batch(inputs, self.input_shape)
+        with tempfile.TemporaryDirectory(prefix="nas-board-") as name:
+            folder = Path(name)
+            (folder / "image.elf").write_bytes(self._image)
+            (folder / "inputs.bin").write_bytes(batch.tobytes())
+            self._start(folder)
+            outputs = np.frombuffer((folder / "outputs.bin").read_bytes(), np.int8)
+            ticks = np.frombuffer((folder / "ticks.bin").read_bytes(), "<u8").astype(np.float64)
+            stack = np.frombuffer((folder / "stack.bin").read_bytes(), "<u4")
+        if len(ticks) != len(batch) or len(stack) != 1:
+            raise ValidationError(f"the {self._core.machine} of QEMU ran {len(ticks)} of {len(batch)} samples")
+        instructions = np.rint(ticks * 1e9 / (self._core.hertz << NANOSECONDS_SHIFT)).astype(np.int64)
+        return outputs.reshape(len(batch), self._output_bytes), instructions, int(stack[0])
+
+    def _start(self, folder: Path) -> None:
+        command = [
+            *(self._command, "-M", self._core.machine, "-kernel", "image.elf"),
+            *("-display", "none", "-monitor", "none", "-serial", "none", "-icount", f"shift={NANOSECONDS_SHIFT}"),
+            *("-semihosting-config", "enable=on,target=native"),
+        ]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ValidationError(f"{self._core.machine} of QEMU did not end in {TIMEOUT_SECONDS} s") from error
+        if done.returncode:
+            raise ValidationError(
+                f"{self._core.machine} of QEMU stopped ({done.returncode}): {done.stderr.strip()[-300:]}"
+            )
