@@ -112,6 +112,8 @@ def _totals(found: ModelCost) -> Table:
         ("params", f"{report.params:,}", "weights and biases"),
         ("peak", f"{report.layers[report.peak].top_bytes:,} B", _peak(found)),
     ]
+    for core, count in found.instructions.items():
+        rows.append(("instructions", f"{count:,}", f"of the C code of nas export --c on {core}, modelled"))
     planned_bytes = found.planned_sram_bytes
     if planned_bytes is not None and planned_bytes < report.sram_bytes:
         less = 1 - planned_bytes / report.sram_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from nas.budget import McuSpec, ProfileSpec, list_mcus, list_profiles
 from nas.cost.cost_report import CostReport
 from nas.cost.file_cost import report
 from nas.cost.flash import flash_bytes
+from nas.cost.instructions import modelled_instructions
 from nas.cost.lowering import lower
 from nas.cost.model import Cost
 from nas.engines.run_folder import RunFolder
@@ -52,6 +53,8 @@ class ModelCost:
     planned_sram_bytes: int | None
     """Arena with the plan that ``nas plan`` writes by default; ``None``: it cannot be planned."""
     fits: tuple[Fit, ...]
+    instructions: Mapping[str, int] = field(default_factory=dict)
+    """Core -> instructions of one inference of our C code, modelled; empty where only the file is known."""
 
     @property
     def fitting(self) -> list[str]:
@@ -71,6 +74,7 @@ class ModelCost:
             "sram_32bit_bytes": found.sram_32bit_bytes,
             "ops": found.ops,
             "macs": found.macs,
+            "instructions": dict(self.instructions),
             "params": found.params,
             "peak_layer": found.peak,
             "unsupported": list(found.unsupported),
@@ -157,7 +161,9 @@ def _run_cost(folder: Path) -> ModelCost:
     path = winner / "model.tflite"
     if not path.is_file():
         raise RunFolderError(f"the run in {folder} has no model yet: there is no {path}")
-    return _file_cost(str(folder), path.read_bytes(), find_architecture(str(folder)))
+    architecture = find_architecture(str(folder))
+    found = _file_cost(str(folder), path.read_bytes(), architecture)
+    return replace(found, instructions=modelled_instructions(architecture.graph))
 
 
 def _file_cost(name: str, content: bytes, architecture: Architecture | None = None) -> ModelCost:
@@ -183,7 +189,8 @@ def _network_cost(name: str, architecture: Architecture) -> ModelCost:
     graph = architecture.graph
     plan = plan_model(lower(graph, 0))
     size = flash_bytes(graph, plan.offsets is not None)
-    return _cost(name, plan.apply(lower(graph, size)), size)
+    found = _cost(name, plan.apply(lower(graph, size)), size)
+    return replace(found, instructions=modelled_instructions(graph))
 
 
 def _space_cost(name: str) -> SpaceCost:

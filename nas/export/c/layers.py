@@ -238,7 +238,9 @@ def _softmax(source: Source, op: FileOp) -> Layer:
     """reference/softmax.h and PreprocessSoftmaxScaling of quantization_util.cc."""
     x = operand(source.model, op, 0)
     classes = x.shape[-1]
-    real = source.grid(op.inputs[0]).scale * float(op.options["beta"]) * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
+    real = (
+        source.grid(op.inputs[0]).scale * float(op.options.get("beta", 1.0)) * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
+    )
     mantissa, exponent = quantized_multipliers(min(real, float((1 << MANTISSA_BITS) - 1)))
     radius = ((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (MANTISSA_BITS - DIFFERENCE_BITS - int(exponent))
     fields: Fields = {
@@ -318,7 +320,9 @@ def _window(model: ModelFile, op: FileOp, taps: tuple[int, int]) -> Fields:
     strides = (op.options["strideH"], op.options["strideW"])
     dilations = (op.options.get("dilationHFactor") or 1, op.options.get("dilationWFactor") or 1)
     pads = [
-        max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2 if op.options["padding"] == SAME else 0
+        max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2
+        if op.options.get("padding", SAME) == SAME
+        else 0
         for out, stride, kernel, dilation, size in zip(size_out, strides, taps, dilations, size_in, strict=True)
     ]
     sizes = [*size_in, channels_in, *size_out, channels_out]

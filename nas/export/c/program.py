@@ -60,7 +60,11 @@ def make_program(model: bytes, name: str, planning: Planning = PLANNING) -> Prog
     Raises:
         InputError: not an INT8 network with one input and one output, or one with an operator without kernel.
     """
-    source = read_source(model)
+    return program_of(read_source(model), name, planning)
+
+
+def program_of(source: Source, name: str, planning: Planning = PLANNING) -> Program:
+    """``make_program`` of what was read of a file, or made without one."""
     if len(source.model.inputs) != 1 or len(source.model.outputs) != 1:
         raise InputError("the C back end takes networks with one input and one output")
     layers = [make_layer(source, op) for op in source.model.ops]
