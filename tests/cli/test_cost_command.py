@@ -24,6 +24,7 @@ Call = Callable[..., Any]
 KEYS = {
     "flash_bytes", "sram_bytes", "activation_bytes", "ops", "macs", "params", "layers", "unsupported",
     "persistent_bytes", "sram_32bit_bytes", "peak_layer", "fits", "slim_flash_bytes", "name", "planned_sram_bytes",
+    "instructions",
 }  # fmt: skip
 
 
@@ -165,7 +166,9 @@ def test_bad_input(call_nas: Call, tmp_path: Path, models: Path, words: list[str
     assert (done.code, done.out) == (2, "")
     assert named in done.err
     assert len(done.err.splitlines()) <= 2
-    assert sorted(tmp_path.iterdir()) == before
+    assert (
+        sorted(path for path in tmp_path.iterdir() if path.name != "cache") == before
+    )  # matplotlib keeps its fonts there
 
 
 def test_nothing_heavy_is_imported_for_a_file(models: Path) -> None:
