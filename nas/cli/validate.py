@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.errors import ValidationError
 from nas.units import format_score
 
 
@@ -34,7 +35,13 @@ def validate(
         result = validate_model(model, task, data, target, reporter)
     if as_json:
         typer.echo(json.dumps(result))
-        return
+    else:
+        _show(result)
+    if target != "host" and not result["bit_exact"]:
+        raise ValidationError(f"the outputs on the emulated {target} are not those of TensorFlow Lite Micro")
+
+
+def _show(result: dict[str, Any]) -> None:
     for one in result["sets"]:
         typer.echo(f"{one['name']}: {_told(one, result['metric'])}")
     if "instructions" in result:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.errors import InputError
 from nas.export.c.emit import write_c
 from nas.export.c.program import Program, make_program
 from nas.export.c_source import identifier
@@ -77,10 +78,13 @@ def export_c(what: Path, folder: Path) -> Program:
     """Write the C code of a run's winner or of a ``.tflite`` file.
 
     Raises:
-        InputError: no such model, an operator without kernel, or the folder cannot be written.
+        InputError: no such model, an operator without kernel, or the folder cannot be written or holds other things.
     """
     path = what / "winner" / "model.tflite" if what.is_dir() else what
-    name = identifier(folder.name)
-    program = make_program(read_model_file(path), f"{name}_{MODEL}" if name in TAKEN else name)
+    name = identifier(folder.resolve().name)
+    name = f"{name}_{MODEL}" if name in TAKEN else name
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / f"{name}.h").is_file():
+        raise InputError(f"{folder} holds other files already: give --c a folder of its own")
+    program = make_program(read_model_file(path), name)
     write_c(program, folder)
     return program

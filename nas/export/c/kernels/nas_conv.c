@@ -36,7 +36,7 @@ static void gather(const nas_conv *layer, const int8_t *x, int32_t row, int32_t 
         source = x + ((ys.start + i * w->dilation_y) * w->in_width + xs.start) * channels;
         if (w->dilation_x == 1) {
             nas_copy_bytes(to + i * tap_row + xs.first * channels, source + xs.first * channels,
-                     (xs.last - xs.first) * channels);
+                           (xs.last - xs.first) * channels);
             continue;
         }
         for (int32_t j = xs.first; j < xs.last; j++) {
@@ -45,7 +45,7 @@ static void gather(const nas_conv *layer, const int8_t *x, int32_t row, int32_t 
     }
 }
 
-/* The window of pixel number of those at once into its column. */
+/* The window of a pixel into its column, number 0 to AT_ONCE - 1. */
 NAS_INLINE void fill_column(const nas_conv *layer, const int8_t *x, int32_t row, int32_t column, int32_t number,
                             int8_t *columns, int32_t length)
 {
