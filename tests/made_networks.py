@@ -15,9 +15,22 @@ CHANNELS = (1, 2, 3, 4, 5, 7, 8, 12, 13, 16, 20)
 DEVIATION = 74  # of evenly distributed int8 values
 
 
+def _load_make() -> Any:
+    """The builder of the made models."""
+    spec = importlib.util.spec_from_file_location("made_models", MAKE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make = _load_make()
+
+
 def random_network(seed: int, layers: int = 6) -> bytes:
     """A chain of ``layers`` layers on a small map, then pooling, a dense layer and a softmax."""
-    rng, m = np.random.default_rng(seed), _make().Model()
+    rng, m = np.random.default_rng(seed), make.Model()
     shape = (1, int(rng.integers(4, 14)), int(rng.integers(3, 12)), int(rng.choice(CHANNELS)))
     x = image = m.tensor(shape, zero_point=int(rng.integers(-128, 128)), scales=[0.5])
     for _ in range(layers):
@@ -33,19 +46,9 @@ def random_network(seed: int, layers: int = 6) -> bytes:
 
 def dense_network(seed: int, inputs: int, outputs: int) -> bytes:
     """One fully connected layer."""
-    rng, m = np.random.default_rng(seed), _make().Model()
+    rng, m = np.random.default_rng(seed), make.Model()
     x = m.tensor((1, inputs), zero_point=int(rng.integers(-128, 128)), scales=[0.1])
     return bytes(m.pack([x], [_dense(m, x, rng, outputs)]))
-
-
-def _make() -> Any:
-    """The builder of the made models."""
-    spec = importlib.util.spec_from_file_location("made_models", MAKE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _grid(m: Any, x: int) -> tuple[float, int]:

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nas.models.fixed_point import FloatArray, scaled
+from nas.fixed_point import quantized_multipliers, rescaled
 from nas.space.graph import Graph, Op, OpKind, same_padding
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 QMIN, QMAX = -128, 127
 ADD_SHIFT = 20  # bits that ADD shifts its inputs by before it rescales them (TFLite: kernels/add.cc)
@@ -100,7 +102,12 @@ def _rescaled(model: Int8Model, op: Op, sums: Tensor) -> Tensor:
     """Sums of products, with biases, on the grid of the output."""
     weights, source, target = model.weights[op.name], model.grids[op.inputs[0]], model.grids[op.output]
     biased = sums.long() + torch.from_numpy(weights.biases.astype(np.int64))
-    return scaled(biased, source.scale * weights.scales / target.scale) + target.zero_point
+    return _scaled(biased, source.scale * weights.scales / target.scale) + target.zero_point
+
+
+def _scaled(sums: Tensor, factors: FloatArray) -> Tensor:
+    """Sums (..., channels) times factors, one for all or one per channel."""
+    return torch.from_numpy(rescaled(sums.numpy(), *quantized_multipliers(factors)))
 
 
 def _add(model: Int8Model, op: Op, x: Tensor, y: Tensor) -> Tensor:
@@ -108,10 +115,10 @@ def _add(model: Int8Model, op: Op, x: Tensor, y: Tensor) -> Tensor:
     grids, target = [model.grids[tensor] for tensor in op.inputs], model.grids[op.output]
     common = 2 * max(grid.scale for grid in grids)
     parts = [
-        scaled((value - grid.zero_point) << ADD_SHIFT, np.array([grid.scale / common]))
+        _scaled((value - grid.zero_point) << ADD_SHIFT, np.array([grid.scale / common]))
         for value, grid in zip((x, y), grids, strict=True)
     ]
-    return scaled(parts[0] + parts[1], np.array([common / ((1 << ADD_SHIFT) * target.scale)])) + target.zero_point
+    return _scaled(parts[0] + parts[1], np.array([common / ((1 << ADD_SHIFT) * target.scale)])) + target.zero_point
 
 
 def _average_pool(model: Int8Model, op: Op, x: Tensor) -> Tensor:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from made_networks import make
 
 from nas.export.flatbuffer import load
 from nas.export.model_reader import read_model
@@ -18,23 +16,9 @@ from nas.model_file import ModelFile, tensor_bytes
 from nas.plan.placement import Kernels, Placement
 from nas.plan.replay import verify
 
-MAKE = Path(__file__).parents[1] / "data" / "models" / "make.py"
 DECIDED_BY_TFLM = -1  # in an offline plan
 TRIALS = 8
 SAMPLES = 2
-
-
-def _make() -> ModuleType:
-    """The builder of the made models."""
-    spec = importlib.util.spec_from_file_location("made_models", MAKE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make = _make()
 
 
 def convolution(m: Any, x: int, rng: np.random.Generator, kind: str = "CONV_2D", groups: int = 1) -> int:

@@ -15,9 +15,9 @@ import numpy as np
 from nas.errors import InputError
 from nas.export.flatbuffer import load
 from nas.export.model_reader import read_model
+from nas.fixed_point import MANTISSA_BITS, quantized_multipliers, rescaled
 from nas.model_file import FileOp, ModelFile, elements, operand, result
 from nas.models.int8 import ADD_SHIFT, QMAX, QMIN
-from nas.multiplier import MANTISSA_BITS, quantized_multipliers, rescaled
 
 WORD = 4  # weights of a row are filled to a multiple of it: kernels load four at once
 SCRATCH_BYTES = 5  # of a convolution, for each weight of a row: see nas_conv.c
