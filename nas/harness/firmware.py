@@ -125,9 +125,11 @@ def build_image(program: Program, core: Core) -> Image:
     """Compile and link a program alone, to be called by an emulator.
 
     Raises:
-        InputError: no compiler; or it refuses the code, which is a bug of ours.
+        InputError: no compiler or no reader of images; or the compiler refuses the code, which is a bug of ours.
     """
     compiler = find_compiler(core)
+    if importlib.util.find_spec("elftools") is None:
+        raise InputError(f"no reader of images for {core.name}: {INSTALL}")
     with tempfile.TemporaryDirectory(prefix="nas-firmware-") as name:
         return _read_elf(build_elf(program, core, compiler, Path(name)).read_bytes(), program, core, compiler)
 

@@ -62,6 +62,7 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     convert = _input_converter(model, task)
     _require_classes(path, model, task)
     sets = _evaluation_sets(task, data, reporter)
+    core = None if target == HOST else emulate(model, target)  # before minutes of scoring: tools may be missing
     litert, tflm = LiteRtModel(model), TflmModel(model)
     output, metric = output_detail(model), find_metric(task.objective, task.metric)
     grid = InputQuantization(output.scale, output.zero_point)
@@ -84,9 +85,8 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         "arena_bytes": arena.total_bytes,
         "activation_bytes": arena.activation_bytes,
     }
-    if target == HOST:
+    if core is None:
         return found
-    core = emulate(model, target)
     for one, figures in zip(sets, results, strict=True):
         counted = score(in_real_units(core.core.run, convert, grid), one.split, metric, _told(reporter, one, target))
         figures.update(_figures(counted, "emulated_"))

@@ -96,6 +96,14 @@ def test_missing_tools_are_named_with_the_way_to_get_them(monkeypatch: pytest.Mo
         find_compiler(find_core("cortex-m4"))
 
 
+@needs_compiler
+def test_a_missing_reader_of_images_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "elftools" else find(name))
+    with pytest.raises(InputError, match=r"no reader of images for cortex-m4: pip install 'mcu-nas\[emulation\]'"):
+        build_image(make_program(random_network(0), "net"), find_core("cortex-m4"))
+
+
 def test_missing_qemu_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(InputError, match=r"no qemu-system-arm for cortex-m55 \(Debian: apt install qemu-system-arm\)"):
