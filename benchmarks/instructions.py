@@ -5,7 +5,9 @@
 
 Fits the loops of ``nas.cost.instructions`` to every second network, layer by layer, and holds the fit against the
 others; beside it the line through ops of each space. Counts stand in ``--out`` one by one; the same command goes on
-where it was stopped. ``--fit`` writes a file for ``constraints/cores``.
+where it was stopped. ``--fit`` writes what stands in ``constraints/cores``. ``kws_ds_cnn+1`` is that space with
+the second width of each list larger by 1, the third by 2, the fourth by 3, the fifth as it is, and so on: not multiples
+of 4 therefore, which the kernels take best.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ from nas.export.c.synthetic import synthetic_source
 from nas.harness.cores import find_core
 from nas.harness.emulator import EmulatedCore
 from nas.harness.firmware import FLAGS, build_image
-from nas.space import Architecture
+from nas.space import Architecture, SearchSpace
 from nas.space.graph import Graph
 from nas.space.lookup import list_files, load_space
+from nas.space.spec import StageSpec
 
 SEED = 0
 
@@ -56,7 +59,7 @@ def main() -> None:
     core = CoreSpec(schema=1, name=arguments.core, compiler=networks[0].compiler, instructions=fit(networks[::2]))
     Console().print(report(networks, core))
     if arguments.fit:
-        arguments.fit.write_text(core_file(core))
+        arguments.fit.write_text(core_file(core, arguments.fit))
     if arguments.plot:
         plot(networks, arguments.core, arguments.plot)
 
@@ -66,7 +69,7 @@ def count_space(space: str, arguments: argparse.Namespace) -> None:
     done = arguments.out.read_text().splitlines() if arguments.out.exists() else []
     there = sum((row["space"], row["core"]) == (space, arguments.core) for row in map(json.loads, done))
     rng = random.Random(f"{space} {SEED}")
-    drawn = [load_space(space).sample(rng) for _ in range(arguments.networks)]
+    drawn = [find_space(space).sample(rng) for _ in range(arguments.networks)]
     for architecture in track(drawn[there:], f"{space} on {arguments.core}", console=Console(stderr=True)):
         with arguments.out.open("a") as file:
             row = {
@@ -76,6 +79,20 @@ def count_space(space: str, arguments: argparse.Namespace) -> None:
                 **count(architecture, arguments.core),
             }
             file.write(json.dumps(row) + "\n")
+
+
+def find_space(name: str) -> SearchSpace:
+    """A shipped space, or ``SPACE+N``, of which the n-th width is larger by n N modulo 4."""
+    name, _, more = name.partition("+")
+    space = load_space(name)
+    stages = tuple(uneven(stage, int(more or 0)) for stage in space.spec.stage)
+    return SearchSpace(space.spec.model_copy(update={"stage": stages}), name, "")
+
+
+def uneven(stage: StageSpec, more: int) -> StageSpec:
+    parts = ("width",) if stage.hidden == (0,) else ("width", "hidden")
+    widths = {part: tuple(n + i * more % 4 for i, n in enumerate(getattr(stage, part))) for part in parts}
+    return stage.model_copy(update=widths)
 
 
 def count(architecture: Architecture, core: str) -> dict[str, Any]:
@@ -101,7 +118,7 @@ def fit(networks: list[Network]) -> Fits:
     counted: dict[str, list[int]] = defaultdict(list)
     for one in networks:
         for op in one.graph.ops:
-            lengths[op.kind.value].append(LOOPS[op.kind](one.graph, op))
+            lengths[op.kind.value].append(LOOPS[op.kind](one.graph, op, False))
             counted[op.kind.value].append(one.layers[op.name])
     return {kind: fit_kind(lengths[kind], np.array(counted[kind], float)) for kind in lengths}
 
@@ -137,12 +154,18 @@ def report(networks: list[Network], core: CoreSpec) -> Table:
     return table
 
 
-def core_file(core: CoreSpec) -> str:
-    lines = ["schema = 1", f'name = "{core.name}"', f'compiler = "{core.compiler}"', ""]
-    lines += ["# Instructions of one turn of each loop of the kernels, fitted by benchmarks/instructions.py."]
-    for kind, turns in core.instructions.items():
-        lines += [f"[instructions.{kind}]", *(f"{name} = {turn}" for name, turn in turns.items()), ""]
-    return "\n".join(lines).rstrip() + "\n"
+FITTED = "# Instructions of one turn of each loop of the kernels, fitted by benchmarks/instructions.py."
+
+
+def core_file(core: CoreSpec, path: Path) -> str:
+    """The file with what was fitted; what it says above that stays."""
+    lines = ["schema = 1", f'name = "{core.name}"', f'compiler = "{core.compiler}"', "", ""]
+    above = path.read_text().partition(FITTED)[0] if path.exists() else "\n".join(lines)
+    tables = [
+        "\n".join([f"[instructions.{kind}]", *(f"{name} = {turn}" for name, turn in turns.items())])
+        for kind, turns in core.instructions.items()
+    ]
+    return f"{above}{FITTED}\n" + "\n\n".join(tables) + "\n"
 
 
 def plot(networks: list[Network], core: str, path: Path) -> None:

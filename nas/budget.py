@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from nas.cost.flash import flash_bytes
 from nas.cost.heaviest import heaviest_layer
+from nas.cost.instructions import FOLDER, instructions, load_core
+from nas.cost.latency import Clock, Latency
 from nas.cost.minimum import MOST_POINTS, Minimum, find_within, minimum
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
@@ -41,14 +43,6 @@ class MemorySpec(Table):
         return self
 
 
-class LatencySpec(Table):
-    """``[latency.TASK]``: a line through published measurements, milliseconds per million ops and an intercept."""
-
-    ms_per_mop: Annotated[float, Field(gt=0)]
-    intercept_ms: Annotated[float, Field(ge=0)]
-    source: str
-
-
 class McuSpec(Table):
     """A constraint file with a ``[memory]`` table: one microcontroller."""
 
@@ -58,12 +52,21 @@ class McuSpec(Table):
     clock_hz: Annotated[int, Field(ge=1)]
     source: str
     memory: MemorySpec
-    latency: dict[str, LatencySpec] = Field(default={})
+    external_flash: bool = False
+    """Code runs from a flash outside of the chip, whose waits are in no measurement of cycles."""
 
     def limits(self) -> Budget:
         """What is left for a model: flash and SRAM less the reserved parts."""
         memory = self.memory
-        return Budget(memory.flash - memory.reserved_flash, memory.sram - memory.reserved_sram)
+        return Budget(memory.flash - memory.reserved_flash, memory.sram - memory.reserved_sram, clock=self.clock())
+
+    def clock(self) -> Clock | None:
+        """What turns instructions into time; ``None`` where it is not known how many cycles they take."""
+        name = self.core.lower()
+        if self.external_flash or name not in list_files(FOLDER):
+            return None
+        core = load_core(name)
+        return None if core.cycles is None else Clock(core, core.cycles, self.clock_hz)
 
 
 class BoundsSpec(Table):
@@ -112,10 +115,18 @@ class Budget:
     latency_ms: float | None = None
     planning: Planning = DEFAULT_PLANNING
     """How memory is planned, on which SRAM depends."""
+    clock: Clock | None = field(default=None, compare=False)
+    """Of the microcontroller, where it is known; with ``latency_ms`` it is."""
 
     def bounds(self) -> dict[str, int]:
         """The bounds that are set and that a cost is compared with, by the name of the cost."""
-        exact = {"flash_bytes": self.flash_bytes, "sram_bytes": self.sram_bytes, "ops": self.ops}
+        latency_us = None if self.latency_ms is None else round(self.latency_ms * 1000)
+        exact = {
+            "flash_bytes": self.flash_bytes,
+            "sram_bytes": self.sram_bytes,
+            "ops": self.ops,
+            "latency_us": latency_us,
+        }
         return {name: bound for name, bound in exact.items() if bound is not None}
 
     def violations(self, found: Cost) -> dict[str, int]:
@@ -127,13 +138,24 @@ class Budget:
         return not self.violations(found)
 
     def cost(self, architecture: Architecture) -> Cost:
-        """The predicted costs of a network."""
-        return cost(architecture.graph, self.planning)
+        """The predicted costs of a network; latency where it is bound."""
+        return cost(architecture.graph, self.planning, self.timed)
+
+    def latency(self, architecture: Architecture) -> Latency | None:
+        """Modelled for the microcontroller, where that is known, bound or not."""
+        count = self.clock and instructions(architecture.graph, self.clock.core)
+        return self.clock.latency(count) if self.clock and count else None
+
+    @property
+    def timed(self) -> Clock | None:
+        """The clock where latency is bound: it takes longer than the other costs."""
+        return None if self.latency_ms is None else self.clock
 
     def admits(self, architecture: Architecture) -> bool:
         """Whether the predicted costs of a network are within every bound."""
         graph = architecture.graph
-        least = Cost(int(flash_bytes(graph)), 0, int(ops(graph)))  # known at once; a memory plan takes milliseconds
+        latency = 0 if self.timed is None else int(self.timed.microseconds(graph))
+        least = Cost(int(flash_bytes(graph)), 0, int(ops(graph)), latency)  # at once; a memory plan takes milliseconds
         return self.fits(least) and self.fits(self.cost(architecture))
 
     def used(self, found: Cost) -> dict[str, float]:
@@ -147,6 +169,7 @@ class Budget:
             flash_bytes=self.flash_bytes and self.flash_bytes // divisor,
             sram_bytes=self.sram_bytes and self.sram_bytes // divisor,
             ops=self.ops and self.ops // divisor,
+            latency_ms=self.latency_ms and self.latency_ms / divisor,
         )
 
     def to_json(self) -> dict[str, float | None]:
@@ -157,7 +180,6 @@ class Budget:
 def make_budget(
     mcu: str | None = None,
     *,
-    task: str,
     flash_bytes: int | None = None,
     sram_bytes: int | None = None,
     ops: int | None = None,
@@ -166,17 +188,17 @@ def make_budget(
 ) -> Budget:
     """A budget from the file of an MCU or a profile, tightened or replaced by explicit bounds.
 
-    A latency becomes an op count by the line that the MCU's file gives for the task.
-
     Raises:
-        InputError: no bound at all, no such MCU, or a latency that nothing can translate.
+        InputError: no bound at all, no such MCU, or a latency on one whose cycles per instruction are not known.
     """
     spec = load_mcu(mcu) if mcu is not None else None
     given = spec.limits() if spec is not None else Budget()
     bounds = flash_bytes or given.flash_bytes, sram_bytes or given.sram_bytes, ops or given.ops
-    budget = Budget(*bounds, latency_ms, planning)
-    if latency_ms is not None:
-        budget = replace(budget, ops=min(budget.ops or 10**18, _ops_within(latency_ms, spec, task)))
+    budget = Budget(*bounds, latency_ms, planning, given.clock)
+    if latency_ms is not None and budget.clock is None:
+        known = [one.name for one in list_mcus() if one.clock() is not None]
+        asked = "--latency needs --mcu" if spec is None else f"nothing is known of the latency on {spec.name}"
+        raise InputError(f"{asked}: give --ops instead, or one of --mcu {', '.join(known)}")
     if not budget.bounds():
         raise InputError(
             "no budget: give --flash, --sram, --ops or --mcu, for example --flash 256KB (nas mcus lists the MCUs)"
@@ -217,10 +239,10 @@ def reachable(space: SearchSpace, budget: Budget) -> Architecture:
         InfeasibleError: there is none; names each bound that cannot be met, the least that the space needs, the layer
             that needs most of it, and the nearest budget that works.
     """
-    found, proved = find_within(space, budget.bounds(), budget.planning)
+    found, proved = find_within(space, budget.bounds(), budget.planning, budget.timed)
     if found is not None:
         return found
-    least = {name: minimum(space, name, planning=budget.planning) for name in budget.bounds()}
+    least = {name: minimum(space, name, None, budget.planning, budget.timed) for name in budget.bounds()}
     broken = {name: one for name, one in least.items() if one is not None and one.at_least > budget.bounds()[name]}
     if broken or not proved:
         raise _too_small(space, budget, broken)
@@ -241,10 +263,10 @@ def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -
         for name, one in broken.items()
     )
     least = {name: getattr(one.cost, name) for name, one in broken.items()}
-    together, _ = find_within(space, budget.bounds() | least, budget.planning)
+    together, _ = find_within(space, budget.bounds() | least, budget.planning, budget.timed)
     if together is None:
         least = budget.violations(budget.cost(space.smallest()))
-    nearest = _nearest(budget, least)
+    nearest = _nearest(least)
     return InfeasibleError(
         f"budget infeasible: {_asked(budget, broken)}, but the smallest network of {space.name} "
         f"({smallest.summary()}) needs {needs}\nnearest feasible budget: {nearest}"
@@ -257,10 +279,10 @@ def _not_together(space: SearchSpace, budget: Budget, each_alone: bool) -> Infea
     alternatives = []
     for name in bounds:
         others = {other: bound for other, bound in bounds.items() if other != name}
-        one = minimum(space, name, others, budget.planning)
+        one = minimum(space, name, others, budget.planning, budget.timed)
         if one is not None:
-            alternatives.append(_nearest(budget, {name: getattr(one.cost, name)}))
-    alternatives = alternatives or [_nearest(budget, budget.violations(budget.cost(space.smallest())))]
+            alternatives.append(_nearest({name: getattr(one.cost, name)}))
+    alternatives = alternatives or [_nearest(budget.violations(budget.cost(space.smallest())))]
     though = ", though each can be met alone" if each_alone else ""
     return InfeasibleError(
         f"budget infeasible: no network of {space.name} keeps within {_asked(budget, bounds)} at once{though}\n"
@@ -269,42 +291,34 @@ def _not_together(space: SearchSpace, budget: Budget, each_alone: bool) -> Infea
 
 
 def _heaviest(one: Minimum, name: str, budget: Budget) -> str:
-    return heaviest_layer(one.architecture.graph, name, budget.planning)
+    return heaviest_layer(one.architecture.graph, name, budget.planning, budget.timed)
 
 
 def _asked(budget: Budget, names: Iterable[str]) -> str:
-    asked = ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in names)
-    if "ops" in names and budget.latency_ms is not None:
-        asked += f" (--latency {budget.latency_ms:g}ms allows no more ops)"
-    return asked
+    return ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in names)
 
 
-def _nearest(budget: Budget, values: dict[str, int]) -> str:
-    nearest = " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in values.items())
-    return nearest if budget.latency_ms is None else nearest.replace("--ops", "a --latency that allows ops of")
-
-
-def _ops_within(latency_ms: float, spec: McuSpec | ProfileSpec | None, task: str) -> int:
-    line = spec.latency.get(task) if isinstance(spec, McuSpec) else None
-    if line is None:
-        known = [mcu.name for mcu in list_mcus() if task in mcu.latency]
-        asked = f"{spec.name} has no latency data for {task}" if spec is not None else "--latency needs --mcu"
-        raise InputError(f"{asked}: give --ops instead, or one of --mcu {', '.join(known)}")
-    if latency_ms <= line.intercept_ms:
-        raise InfeasibleError(
-            f"budget infeasible: --latency {latency_ms:g}ms is below the fixed cost of any {task} network\n"
-            f"nearest feasible budget: above {line.intercept_ms:g} ms (modelled, {line.source})"
-        )
-    return int((latency_ms - line.intercept_ms) / line.ms_per_mop * 1e6)
+def _nearest(values: dict[str, int]) -> str:
+    return " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in values.items())
 
 
 def _flag(name: str) -> str:
-    return name.removesuffix("_bytes")
+    return name.removesuffix("_bytes").removesuffix("_us")
 
 
 def _show(name: str, value: int) -> str:
-    return f"{format_ops(value)} ({value:,})" if name == "ops" else format_bytes(value)
+    match name:
+        case "ops":
+            return f"{format_ops(value)} ({value:,})"
+        case "latency_us":
+            return f"{value / 1000:g} ms"
+    return format_bytes(value)
 
 
 def _round_up(name: str, value: int) -> str:
-    return f"{-(-value // 10_000) / 100:g}M" if name == "ops" else f"{-(-value // 1024)}KB"
+    match name:
+        case "ops":
+            return f"{-(-value // 10_000) / 100:g}M"
+        case "latency_us":
+            return f"{-(-value // 100) / 10:g}ms"
+    return f"{-(-value // 1024)}KB"

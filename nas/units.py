@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 from nas.errors import UnitError
 
@@ -51,6 +52,17 @@ def format_bytes(count: int) -> str:
 def format_ops(count: int) -> str:
     """Show an op count in millions: ``format_ops(5_313_536) == "5.31 M"``."""
     return f"{count / 1e6:.2f} M"
+
+
+def format_latency(milliseconds: Mapping[str, float]) -> str:
+    """Show a modelled time with its error bar: ``"62.1 ms (52.7 to 71.6)"``."""
+    modelled, low, high = (format_figures(milliseconds[key]) for key in ("modelled", "low", "high"))
+    return f"{modelled} ms ({low} to {high})"
+
+
+def format_figures(value: float) -> str:
+    """Show three figures, or all before the point: ``"62.1"``, ``"1,034"``."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def format_seconds(seconds: float) -> str:

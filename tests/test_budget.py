@@ -34,11 +34,6 @@ flash = 100_000
 sram = 20_000
 reserved_flash = 30_000
 reserved_sram = 5_000
-
-[latency.kws]
-ms_per_mop = 4.0
-intercept_ms = 40.0
-source = "tests"
 """
 
 
@@ -52,7 +47,7 @@ def write_mcu(tmp_path: Path) -> Callable[..., str]:
 
 
 def test_only_what_is_set_is_a_bound() -> None:
-    assert Budget(flash_bytes=1000, latency_ms=3.0).bounds() == {"flash_bytes": 1000}
+    assert Budget(flash_bytes=1000, latency_ms=3.0).bounds() == {"flash_bytes": 1000, "latency_us": 3000}
     assert Budget().bounds() == {}
     assert Budget(ops=3).to_json() == {"flash_bytes": None, "sram_bytes": None, "ops": 3, "latency_ms": None}
 
@@ -85,39 +80,64 @@ def test_a_bound_admits_what_costs_as_much_and_no_more(space: str, seed: int, bo
 
 
 def test_an_mcu_gives_its_memory_less_what_is_reserved(write_mcu: Callable[..., str]) -> None:
-    assert make_budget(write_mcu(), task="kws") == Budget(70_000, 15_000)
-    assert make_budget(write_mcu(), task="kws", flash_bytes=8000, ops=5) == Budget(8000, 15_000, 5)
+    assert make_budget(write_mcu()) == Budget(70_000, 15_000)
+    assert make_budget(write_mcu(), flash_bytes=8000, ops=5) == Budget(8000, 15_000, 5)
 
 
-def test_a_latency_becomes_an_op_count(write_mcu: Callable[..., str]) -> None:
-    """(60 ms - 40 ms) / 4 ms per million ops."""
-    assert make_budget(write_mcu(), task="kws", latency_ms=60.0).ops == 5_000_000
-    assert make_budget(write_mcu(), task="kws", latency_ms=60.0, ops=1_000_000).ops == 1_000_000
+def test_a_latency_is_a_bound_like_others(write_mcu: Callable[..., str]) -> None:
+    """On the exact modelled time of a network on the microcontroller."""
+    space = load_space("kws_ds_cnn")
+    network = space.points["mlperf-ds-cnn"]
+    clock = make_budget(write_mcu()).clock
+    assert clock is not None
+    needed = clock.microseconds(network.graph)
+    within, above = (make_budget(write_mcu(), sram_bytes=65_536, latency_ms=(needed + more) / 1000) for more in (0, -1))
+    assert within.admits(network)
+    assert within.cost(network).latency_us == needed
+    assert above.violations(above.cost(network)) == {"latency_us": needed}
+    assert not above.admits(network)
+    assert reachable(space, above)
+
+
+def test_latency_costs_nothing_where_it_is_not_bound(write_mcu: Callable[..., str]) -> None:
+    network = load_space("kws_ds_cnn").smallest()
+    budget = make_budget(write_mcu())
+    assert budget.cost(network).latency_us is None
+    latency = budget.latency(network)
+    assert latency is not None
+    assert 0 < latency.low < latency.modelled < latency.high
 
 
 def test_no_budget_at_all() -> None:
     with pytest.raises(InputError, match="no budget: give --flash, --sram, --ops or --mcu"):
-        make_budget(task="kws")
+        make_budget()
 
 
 def test_a_latency_without_an_mcu() -> None:
     with pytest.raises(InputError, match=r"--latency needs --mcu: give --ops instead, or one of --mcu .*stm32f746zg"):
-        make_budget(task="kws", latency_ms=100)
+        make_budget(latency_ms=100)
 
 
-def test_an_mcu_without_latency_data() -> None:
-    with pytest.raises(InputError, match="nrf52840 has no latency data for kws"):
-        make_budget("nrf52840", task="kws", latency_ms=100)
+@pytest.mark.parametrize("name", ["rp2040", "imxrt1062", "profile_tiny"])
+def test_a_microcontroller_of_whose_time_nothing_is_known(name: str) -> None:
+    with pytest.raises(InputError, match=f"nothing is known of the latency on {name}: give --ops instead"):
+        make_budget(name, latency_ms=100)
 
 
-def test_a_latency_below_the_fixed_cost(write_mcu: Callable[..., str]) -> None:
-    with pytest.raises(InfeasibleError, match=r"--latency 40ms is below .*\n.*above 40 ms"):
-        make_budget(write_mcu(), task="kws", latency_ms=40)
+def test_a_latency_that_no_network_keeps() -> None:
+    space = load_space("kws_ds_cnn")
+    with pytest.raises(InfeasibleError) as caught:
+        reachable(space, make_budget("stm32l4r5zi", latency_ms=0.1))
+    first, nearest = str(caught.value).splitlines()
+    assert re.search(r"--latency 0.1 ms, but the smallest .* needs latency [\d.]+ ms, most at [\w.]+$", first)
+    named = re.fullmatch(r"nearest feasible budget: --latency ([\d.]+)ms", nearest)
+    assert named is not None
+    assert reachable(space, make_budget("stm32l4r5zi", latency_ms=float(named[1])))
 
 
 def test_an_unknown_mcu_gets_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no constraint named 'stm32f446'; .*did you mean 'stm32f446re'\?"):
-        make_budget("stm32f446", task="kws")
+        make_budget("stm32f446")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +147,6 @@ def test_an_unknown_mcu_gets_the_nearest() -> None:
         ("flash = 100_000", 'flash = "100KB"', "memory.flash: .*found '100KB'"),
         ("flash = 100_000", "flash = 0", "memory.flash: .*found 0"),
         ("clock_hz", "clock_mhz", "clock_mhz: unknown key|clock_hz: key is missing"),
-        ("ms_per_mop = 4.0", "ms_per_mop = -1.0", r"latency.kws.ms_per_mop: .*greater than 0"),
         ("[memory]", "[memory", "not TOML"),
     ],
 )
@@ -152,7 +171,6 @@ def test_every_shipped_mcu_is_sound(checkout: Path) -> None:
     for spec in specs.values():
         assert spec.memory.reserved_flash < spec.memory.flash
         assert spec.memory.reserved_sram < spec.memory.sram
-        assert set(spec.latency) <= {"kws", "vww", "ic", "ad"}
         assert any(load_space(name).task in task_names() for name in list_files("search_spaces"))
 
 

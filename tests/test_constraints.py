@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from nas.budget import Budget, McuSpec, ProfileSpec, list_mcus, list_profiles, load_mcu, make_budget
-from nas.errors import InputError, SpecError
+from nas.errors import SpecError
 
 CORES = {"Cortex-M0+", "Cortex-M4", "Cortex-M7", "Cortex-M33", "Cortex-M55", "Cortex-M85", "Xtensa LX7"}
-TASKS = {"kws", "vww", "ic", "ad"}
 KB, MB = 1024, 1024**2
 PROFILE = """\
 schema = 1
@@ -72,38 +71,6 @@ def test_every_mcu_is_plausible(mcus: list[McuSpec]) -> None:
         assert spec.source, spec.name
 
 
-def test_every_latency_is_of_a_task_and_has_a_source(mcus: list[McuSpec]) -> None:
-    for spec in mcus:
-        assert set(spec.latency) <= TASKS, spec.name
-        for task, line in spec.latency.items():
-            assert "MicroNets, Table 4" in line.source, (spec.name, task)
-
-
-@pytest.mark.parametrize(
-    ("mcu", "task", "mops", "published_ms", "tolerance"),
-    [
-        ("stm32f446re", "kws", 30.6, 426, 0.01),
-        ("stm32f446re", "kws", 16.4, 250, 0.01),
-        ("stm32f746zg", "kws", 129, 610, 0.03),
-        ("stm32f746zg", "kws", 16.4, 109, 0.05),
-        ("stm32f767zi", "kws", 129, 596, 0.03),
-        ("stm32f767zi", "kws", 30.6, 181, 0.06),
-        ("stm32f446re", "vww", 37.7, 726, 0.01),
-        ("stm32f746zg", "vww", 135.9, 1133, 0.02),
-        ("stm32f746zg", "vww", 45.2, 467, 0.13),
-        ("stm32f767zi", "vww", 6.3, 82, 0.20),
-    ],
-)
-def test_the_lines_pass_by_the_published_latencies(
-    mcu: str, task: str, mops: float, published_ms: float, tolerance: float
-) -> None:
-    """MicroNets, Table 4."""
-    spec = load_mcu(mcu)
-    assert isinstance(spec, McuSpec)
-    line = spec.latency[task]
-    assert line.ms_per_mop * mops + line.intercept_ms == pytest.approx(published_ms, rel=tolerance)
-
-
 @pytest.mark.parametrize(
     ("name", "flash_kb", "sram_kb"),
     [
@@ -146,18 +113,13 @@ def test_profiles_grow() -> None:
 
 
 def test_a_profile_is_a_budget_as_it_is(write_profile: Callable[..., str]) -> None:
-    assert make_budget(write_profile(), task="kws") == Budget(65_536, 32_768, 5_000_000)
-    assert make_budget(write_profile("ops = 5_000_000\n"), task="kws") == Budget(65_536, 32_768)
-    assert make_budget("profile_tiny", task="vww") == Budget(65_536, 32_768)
+    assert make_budget(write_profile()) == Budget(65_536, 32_768, 5_000_000)
+    assert make_budget(write_profile("ops = 5_000_000\n")) == Budget(65_536, 32_768)
+    assert make_budget("profile_tiny") == Budget(65_536, 32_768)
 
 
 def test_flags_go_before_a_profile(write_profile: Callable[..., str]) -> None:
-    assert make_budget(write_profile(), task="kws", flash_bytes=8000, ops=7) == Budget(8000, 32_768, 7)
-
-
-def test_a_profile_has_no_latency(write_profile: Callable[..., str]) -> None:
-    with pytest.raises(InputError, match=r"mine has no latency data for kws: .* one of --mcu .*746"):
-        make_budget(write_profile(), task="kws", latency_ms=100)
+    assert make_budget(write_profile(), flash_bytes=8000, ops=7) == Budget(8000, 32_768, 7)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,8 @@ class ConsoleReporter(Reporter):
     def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
         """One line per epoch: losses, how decided the search is, and what it expects to use of the budget."""
         expected = ", ".join(
-            f"{name.removesuffix('_bytes')} {cost / budget.bounds()[name]:.0%}" for name, cost in epoch.expected.items()
+            f"{name.removesuffix('_bytes').removesuffix('_us')} {cost / budget.bounds()[name]:.0%}"
+            for name, cost in epoch.expected.items()
         )
         held_out = "warm-up" if epoch.held_out_loss is None else f"held out {epoch.held_out_loss:.3f}"
         entropy = sum(epoch.entropies.values()) / max(len(epoch.entropies), 1)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.units import format_figures
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
     from nas.cost.cost_report import LayerCost
+    from nas.cost.latency import Latency
     from nas.pipeline.cost import Fit, ModelCost, SpaceCost
 
 LAYER_COLUMNS = ("#", "layer", "kind", "output", "MACs", "params", "const B", "live B", "top B", "")
@@ -144,11 +147,21 @@ def _peak(found: ModelCost) -> str:
 
 def _model_fits(found: ModelCost) -> list[RenderableType]:
     """Flash and SRAM of every budget; what does not fit says no, what is not known for certain says ≥."""
-    rows = [[fit.name, *(_share(fit, key, found) for key in ("flash_bytes", "sram_bytes"))] for fit in found.fits]
+    columns, rows = ["budget", "flash", "SRAM"], [[fit.name] for fit in found.fits]
+    for row, fit in zip(rows, found.fits, strict=True):
+        row += [_share(fit, key, found) for key in ("flash_bytes", "sram_bytes")]
+    if found.instructions:
+        columns.append("ms, modelled")
+        for row, fit in zip(rows, found.fits, strict=True):
+            row.append(_milliseconds(fit.latency))
     count = sum(fit.fits for fit in found.fits)
     most = "at most " if found.report.unsupported else ""
     title = f"\nfits {most}{count} of {len(rows)} budgets; share of what each leaves for a model"
-    return [_title(title), _two_panes(["budget", "flash", "SRAM"], rows)]
+    return [_title(title), _two_panes(columns, rows)]
+
+
+def _milliseconds(latency: Latency | None) -> str:
+    return f"{format_figures(latency.low)}-{format_figures(latency.high)}" if latency else "-"
 
 
 def _share(fit: Fit, key: str, found: ModelCost) -> str:

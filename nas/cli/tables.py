@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from nas.units import format_bytes, format_ops, format_score, format_seconds, format_speed
+from nas.units import format_bytes, format_latency, format_ops, format_score, format_seconds, format_speed
 
 EVALUATION_FILES = "FOLDER_OF_EVALUATION_FILES"
 OTHER_DATA = dict.fromkeys(("audio", "image"), "FOLDER_OF_CLASSES")  # of tasks without files of a benchmark
@@ -55,6 +55,15 @@ def _winner(report: dict[str, Any]) -> Group:
             show(winner["measured"].get(name, winner["predicted"][name])),
             "-" if bound is None else show(bound),
             f"{report['budget_used'][name]:.0%}" if name in report["budget_used"] else "-",
+        )
+    if winner.get("latency_ms"):
+        bound, used = report["budget"]["latency_ms"], report["budget_used"].get("latency_us")
+        table.add_row(
+            "latency, modelled",
+            format_latency(winner["latency_ms"]),
+            "",
+            "-" if bound is None else f"{bound:g} ms",
+            "-" if used is None else f"{used:.0%}",
         )
     scores = Table(title=_score_title(data), title_justify="left", box=SIMPLE_HEAD)
     for column in (winner["metric"], "float", "INT8 (LiteRT)", "INT8 (TFLM)"):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.errors import ValidationError
-from nas.units import format_score
+from nas.units import format_latency, format_score
 
 
 def validate(
@@ -17,7 +17,8 @@ def validate(
     task: Annotated[str, typer.Option(help="What the network is for: ad, ic, ic2, kws, vww, image or audio.")],
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
     target: Annotated[
-        str, typer.Option(help="Where it runs: host, or emulated: cortex-m4, cortex-m7, cortex-m33, cortex-m55.")
+        str,
+        typer.Option(help="Where it runs: host, or emulated: cortex-m4, -m7, -m33, -m55, or an MCU of nas mcus."),
     ] = "host",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -25,7 +26,8 @@ def validate(
 
     Example: nas validate kws_ref_model.tflite --task kws --data kws01/
 
-    With --target cortex-m4 its C code runs on an emulated core too, every instruction counted.
+    With --target cortex-m4 its C code runs on an emulated core too, every instruction counted; with --target
+    stm32l4r5zi the time is modelled at the clock of that microcontroller.
     """
     from nas.cli.console import ConsoleReporter
 
@@ -54,12 +56,15 @@ def _show(result: dict[str, Any]) -> None:
 def _emulated(result: dict[str, Any]) -> list[str]:
     """What the core did."""
     same = "the same outputs as" if result["bit_exact"] else "OTHER OUTPUTS than"
-    return [
+    lines = [
         f"emulated {result['target']}: {same} TFLM, {result['instructions']:,} instructions per inference "
         f"({result['compiler']})",
         f"image {result['image_flash_bytes']:,} B of flash; RAM {result['ram_bytes']:,} B: arena "
         f"{result['arena_bytes']:,} B, stack {result['stack_bytes']:,} B",
     ]
+    if result["latency_ms"]:
+        lines.append(f"latency on {result['mcu']}: {format_latency(result['latency_ms'])}, modelled")
+    return lines
 
 
 def _told(one: dict[str, Any], metric: str) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nas.cost.flash import operator_bytes
+from nas.cost.instructions import operator_instructions
+from nas.cost.latency import Clock
 from nas.cost.ops import MACS
 from nas.cost.sram import activation_buffers, place
 from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space.graph import Graph
 
 
-def heaviest_layer(graph: Graph, name: str, planning: Planning = DEFAULT_PLANNING) -> str:
-    """The layer that takes most of a cost: ``flash_bytes``, ``ops``, or during which the plan of activations peaks."""
+def heaviest_layer(graph: Graph, name: str, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None) -> str:
+    """The layer that takes most of a cost: of flash, ops or latency, or during which the plan of activations peaks."""
+    if clock is not None and name == "latency_us":
+        return max(graph.ops, key=lambda op: operator_instructions(graph, op, clock.core) or 0).name
     return _HEAVIEST[name](graph, planning)
 
 

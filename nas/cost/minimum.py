@@ -21,6 +21,7 @@ import numpy as np
 from nas.cost import flash, sram
 from nas.cost.arithmetic import up
 from nas.cost.dense import dense_buffers, dense_overlaps
+from nas.cost.latency import Clock
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
 from nas.plan.placement import DEFAULT_PLANNING, Kernels, Planning
@@ -47,15 +48,22 @@ class Minimum:
 
 
 def minimum(
-    space: SearchSpace, name: str, limits: Mapping[str, int] | None = None, planning: Planning = DEFAULT_PLANNING
+    space: SearchSpace,
+    name: str,
+    limits: Mapping[str, int] | None = None,
+    planning: Planning = DEFAULT_PLANNING,
+    clock: Clock | None = None,
 ) -> Minimum | None:
-    """The exact minimum of one cost over a space, or over those of its networks that keep within limits.
+    """The minimum of one cost over a space, or over those of its networks that keep within limits.
+
+    Exact; of a latency, within 0.5 %.
 
     Args:
         space: where to look.
-        name: ``flash_bytes``, ``sram_bytes`` or ``ops``.
+        name: ``flash_bytes``, ``sram_bytes``, ``ops``, or with a clock ``latency_us``.
         limits: cost name -> most that it may be.
         planning: how memory is planned.
+        clock: what latency is asked for of, if it is.
 
     Returns:
         ``None`` where no network within the limits was found.
@@ -64,24 +72,29 @@ def minimum(
     found: list[tuple[int, IntArray, Cost]] = []
 
     def worth(bounds: Bounds) -> Any:
-        return _possible(bounds, limits if not found else {**limits, name: found[-1][0] - 1})
+        return _possible(bounds, limits if not found else {**limits, name: _less(name, found[-1][0])})
 
-    climb = _Climb(space, worth, planning)
+    climb = _Climb(space, worth, planning, clock)
     for point, costs in climb:
         if _within(costs, limits) and (not found or getattr(costs, name) < found[-1][0]):
             found.append((getattr(costs, name), point, costs))
     if not found:
         return None
     value, point, costs = found[-1]
-    at_least = value if climb.finished else min(value, climb.lowest(name))
+    at_least = _less(name, value) + 1 if climb.finished else min(value, climb.lowest(name))
     return Minimum(_architecture(space, point), costs, at_least, climb.finished)
 
 
+def _less(name: str, value: int) -> int:
+    """What is worth to be found below a value: 1 less, or 0.5 % of a time, which is modelled."""
+    return value - (max(value // 200, 1) if name == "latency_us" else 1)
+
+
 def find_within(
-    space: SearchSpace, limits: Mapping[str, int], planning: Planning = DEFAULT_PLANNING
+    space: SearchSpace, limits: Mapping[str, int], planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None
 ) -> tuple[Architecture | None, bool]:
     """A network within joint limits, or ``None``; and whether that is proved."""
-    climb = _Climb(space, lambda bounds: _possible(bounds, limits), planning)
+    climb = _Climb(space, lambda bounds: _possible(bounds, limits), planning, clock)
     found = next((_architecture(space, point) for point, costs in climb if _within(costs, limits)), None)
     return found, found is not None or climb.finished
 
@@ -104,8 +117,10 @@ class _Climb:
     Each comes with its exact costs.
     """
 
-    def __init__(self, space: SearchSpace, worth: Callable[[Bounds], Any], planning: Planning) -> None:
-        self.space, self.worth, self.planning = space, worth, planning
+    def __init__(
+        self, space: SearchSpace, worth: Callable[[Bounds], Any], planning: Planning, clock: Clock | None
+    ) -> None:
+        self.space, self.worth, self.planning, self.clock = space, worth, planning, clock
         self.complete = self.finished = False
         self.bounds: Bounds = {}
 
@@ -115,7 +130,7 @@ class _Climb:
         seen = 0
         while len(points):
             seen += len(points)
-            self.bounds = lower_bounds(self.space, points, self.planning)
+            self.bounds = lower_bounds(self.space, points, self.planning, self.clock)
             exact = self._exact(points)
             for i in np.argsort(sum(self.bounds.values()), kind="stable"):
                 if np.all(self.worth({name: bound[i] for name, bound in self.bounds.items()})):
@@ -130,10 +145,10 @@ class _Climb:
         """Exact costs by the position of a point: one by one, or all at once where there are many."""
         worth = np.flatnonzero(np.broadcast_to(self.worth(self.bounds), len(points)))
         if len(worth) < MANY:
-            return lambda i: cost(_architecture(self.space, points[i]).graph, self.planning)
+            return lambda i: cost(_architecture(self.space, points[i]).graph, self.planning, self.clock)
         from nas.cost.population import population_costs  # imports Numba, which takes longer than a few points
 
-        costs = population_costs(self.space, points[worth], self.planning)
+        costs = population_costs(self.space, points[worth], self.planning, self.clock)
         number = dict(zip(worth.tolist(), range(len(worth)), strict=True))
         return lambda i: costs[number[i]]
 
@@ -183,7 +198,9 @@ class _Unpadded(GraphBuilder):
         return x
 
 
-def lower_bounds(space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING) -> Bounds:
+def lower_bounds(
+    space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None
+) -> Bounds:
     """Lower bounds of the costs of points and of all that is wider: cost name -> (networks,)."""
     graph = graph_of_many(space, options, _Unpadded)
     if may_have_one_channel(space) or any(len(stage.kernel) > 1 for stage in space.spec.stage):
@@ -199,6 +216,7 @@ def lower_bounds(space: SearchSpace, options: IntArray, planning: Planning = DEF
         "flash_bytes": up(size, flash.DATA_ALIGNMENT),
         "sram_bytes": least_bytes(graph, len(options), planning) + sram.persistent_bytes(graph),
         "ops": ops(graph),
+        **({} if clock is None else {"latency_us": clock.microseconds(graph, least=True)}),
     }
     return {name: np.broadcast_to(bound, len(options)) for name, bound in bounds.items()}
 

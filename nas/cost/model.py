@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from nas.cost import flash, sram
+from nas.cost.latency import Clock
 from nas.cost.ops import ops
 from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space.graph import Graph
@@ -12,19 +13,24 @@ from nas.space.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Flash is the size of the exported ``.tflite``, SRAM the arena of TFLM on a 64-bit host, ops 2 per MAC."""
+    """Flash is the size of the exported ``.tflite``, SRAM the arena of TFLM on a 64-bit host, ops 2 per MAC.
+
+    Latency is modelled, in microseconds; ``None``: it was not asked for.
+    """
 
     flash_bytes: int
     sram_bytes: int
     ops: int
+    latency_us: int | None = None
 
     def to_json(self) -> dict[str, int]:
-        """The three figures by name."""
-        return asdict(self)
+        """The figures by name, as far as there are any."""
+        return {name: figure for name, figure in asdict(self).items() if figure is not None}
 
 
-def cost(graph: Graph, planning: Planning = DEFAULT_PLANNING) -> Cost:
-    """Predict flash, SRAM and ops of a graph whose memory is planned as ``planning`` says."""
+def cost(graph: Graph, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None) -> Cost:
+    """Predict flash, SRAM and ops of a graph, planned as ``planning`` says; with a clock, its latency too."""
     planned = sram.head(graph, planning)
     arena = planned.size_bytes + sram.persistent_bytes(graph)
-    return Cost(int(flash.flash_bytes(graph, planned.in_file)), int(arena), int(ops(graph)))
+    latency = None if clock is None else int(clock.microseconds(graph))
+    return Cost(int(flash.flash_bytes(graph, planned.in_file)), int(arena), int(ops(graph)), latency)

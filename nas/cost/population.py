@@ -13,6 +13,7 @@ import numpy as np
 
 from nas.cost import flash, sram
 from nas.cost.dense import dense_buffers, dense_overlaps
+from nas.cost.latency import Clock
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
 from nas.plan.many_greedy import plan_many
@@ -32,13 +33,17 @@ class Costs:
     flash_bytes: IntArray
     sram_bytes: IntArray
     ops: IntArray
+    latency_us: IntArray | None = None
 
     def __getitem__(self, network: int) -> Cost:
         """Costs of one network."""
-        return Cost(int(self.flash_bytes[network]), int(self.sram_bytes[network]), int(self.ops[network]))
+        latency = None if self.latency_us is None else int(self.latency_us[network])
+        return Cost(int(self.flash_bytes[network]), int(self.sram_bytes[network]), int(self.ops[network]), latency)
 
 
-def population_costs(space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING) -> Costs:
+def population_costs(
+    space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None
+) -> Costs:
     """Costs of many points of a space, each equal to ``cost`` of the point's graph.
 
     Args:
@@ -46,12 +51,14 @@ def population_costs(space: SearchSpace, options: IntArray, planning: Planning =
         options: (networks, decisions), the index of the option taken for every one of ``space.decisions``; those of
             blocks that a network does not have are not looked at.
         planning: how memory is planned.
+        clock: what latency is asked for of, if it is.
     """
     options = np.asarray(options)
-    found = np.zeros((3, len(options)), np.int64)
+    found = np.zeros((3 if clock is None else 4, len(options)), np.int64)
     alone = has_one_channel(space, options)
     for row in np.flatnonzero(alone):
-        found[:, row] = astuple(cost(space.architecture(choices_of(space, options[row])).graph, planning))
+        graph = space.architecture(choices_of(space, options[row])).graph
+        found[:, row] = astuple(cost(graph, planning, clock))[: len(found)]
     rows = np.flatnonzero(~alone)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
@@ -60,6 +67,8 @@ def population_costs(space: SearchSpace, options: IntArray, planning: Planning =
         found[0, chunk] = flash.flash_bytes(graph, planned.in_file)
         found[1, chunk] = planned.size_bytes + sram.persistent_bytes(graph)
         found[2, chunk] = ops(graph)
+        if clock is not None:
+            found[3, chunk] = clock.microseconds(graph)
     return Costs(*found)
 
 

@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nas.cost.latency import Clock
 from nas.cost.population import population_costs
 from nas.errors import InputError
 from nas.plan.placement import DEFAULT_PLANNING, Planning
@@ -36,14 +38,18 @@ TOLERANCE = 1e-3  # of the sum of the probabilities of one decision
 
 
 def relaxed_costs(
-    space: SearchSpace, probabilities: Mapping[str, Tensor], planning: Planning = DEFAULT_PLANNING
+    space: SearchSpace,
+    probabilities: Mapping[str, Tensor],
+    planning: Planning = DEFAULT_PLANNING,
+    clock: Clock | None = None,
 ) -> dict[str, Tensor]:
-    """Relaxed ``flash_bytes``, ``sram_bytes`` and ``ops``, each a scalar tensor of float64.
+    """Relaxed ``flash_bytes``, ``sram_bytes`` and ``ops``, with a clock ``latency_us`` too; scalar tensors of float64.
 
     Args:
         space: the space.
         probabilities: name of each of ``space.decisions`` -> (options,), at least 0 and of sum 1.
         planning: how memory is planned.
+        clock: what latency is asked for of, if it is.
 
     Raises:
         InputError: a decision is missing, or its entry is no distribution over its options.
@@ -62,11 +68,12 @@ def relaxed_costs(
     positions, order = torch.sort(torch.cat(edges), stable=True)
     bounds = torch.cat([positions.new_zeros(1), positions, positions.new_ones(1)])
     options = _options(np.concatenate(owners)[order.cpu().numpy()], np.array(starts, np.int64), space.decisions)
-    costs = population_costs(space, options, planning)
+    costs = population_costs(space, options, planning, clock)
     lengths = bounds.diff()
     return {
-        name: lengths @ torch.as_tensor(getattr(costs, name), dtype=lengths.dtype, device=lengths.device)
-        for name in ("flash_bytes", "sram_bytes", "ops")
+        field.name: lengths @ torch.as_tensor(found, dtype=lengths.dtype, device=lengths.device)
+        for field in fields(costs)
+        if (found := getattr(costs, field.name)) is not None
     }
 
 

@@ -137,7 +137,7 @@ class Descent:
 
     def _choose(self, temperature: Temperature, generator: torch.Generator) -> float:
         """One step of the distribution, and of the multipliers."""
-        costs = relaxed_costs(self.space, self.distribution.probabilities(temperature.spread), self.budget.planning)
+        costs = _expected(self.space, self.distribution, self.budget, temperature.spread)
         loss = self.shared.held_out_loss(self.distribution.mixing_weights(temperature, generator))
         if not math.isfinite(float(loss.detach())):
             return math.nan  # told by ``_collapse``
@@ -159,7 +159,7 @@ class Descent:
     def _record(self, number: int, loss: float, held_out: list[float]) -> DescentEpoch:
         distribution, spread = self.distribution, self._temperature((number + 1) / self.shared.epochs).spread
         with torch.no_grad():
-            costs = relaxed_costs(self.space, distribution.probabilities(spread), self.budget.planning)
+            costs = _expected(self.space, distribution, self.budget, spread)
         return DescentEpoch(
             number + 1,
             loss,
@@ -224,5 +224,10 @@ def even_start(space: SearchSpace, budget: Budget) -> float:
 @torch.no_grad()
 def _overspent(space: SearchSpace, budget: Budget, middle: float) -> float:
     """How far the costs expected around an even network are above the bound that they are furthest above."""
-    costs = relaxed_costs(space, Distribution(space, middle).probabilities(HOT.spread), budget.planning)
+    costs = _expected(space, Distribution(space, middle), budget, HOT.spread)
     return max((float(costs[name]) / bound - 1 for name, bound in budget.bounds().items()), default=-math.inf)
+
+
+def _expected(space: SearchSpace, distribution: Distribution, budget: Budget, spread: float) -> dict[str, Tensor]:
+    """Relaxed costs of a distribution, latency where it is bound."""
+    return relaxed_costs(space, distribution.probabilities(spread), budget.planning, budget.timed)

@@ -230,7 +230,8 @@ class Worker:
     def _as_candidate(self, trial: FrozenTrial) -> Candidate:
         try:
             architecture = self._architecture(trial)
-            cost = Cost(**{field.name: trial.user_attrs[field.name] for field in fields(Cost)})
+            known = trial.user_attrs
+            cost = Cost(**{each.name: known[each.name] for each in fields(Cost) if each.name in known})
             score, seconds = trial.values[0], trial.user_attrs["seconds"]
         except (InputError, KeyError, TypeError) as cause:
             raise InputError(f"trial {trial.number} of the study {self.study.study_name} is of another kind") from cause

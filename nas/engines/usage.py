@@ -15,7 +15,7 @@ def shares(space: SearchSpace, budget: Budget, rows: IntArray) -> FloatArray:
     """Options (networks, decisions) -> the share of each bound that a network takes, (bounds, networks)."""
     from nas.cost.population import population_costs  # imports Numba, which takes a second
 
-    costs = population_costs(space, rows, budget.planning)
+    costs = population_costs(space, rows, budget.planning, budget.timed)
     bounds = budget.bounds()
     return np.reshape([getattr(costs, name) / bound for name, bound in bounds.items()], (len(bounds), len(rows)))
 

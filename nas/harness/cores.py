@@ -87,5 +87,5 @@ def find_core(name: str) -> Core:
         InputError: not one of ``CORES``.
     """
     if name not in CORES:
-        raise InputError(f"no target {name!r}: expected host, {', '.join(CORES)}")
+        raise InputError(f"no core {name!r} can be emulated: expected {', '.join(CORES)}")
     return CORES[name]

@@ -12,6 +12,7 @@ from nas.cost.cost_report import CostReport
 from nas.cost.file_cost import report
 from nas.cost.flash import flash_bytes
 from nas.cost.instructions import modelled_instructions
+from nas.cost.latency import Latency
 from nas.cost.lowering import lower
 from nas.cost.model import Cost
 from nas.engines.run_folder import RunFolder
@@ -23,6 +24,7 @@ from nas.model_file import ModelFile
 from nas.plan.planner import plan_model
 from nas.report.memory_plot import FORMATS, render_memory_plot
 from nas.space import Architecture, list_files, load_space
+from nas.space.graph import Graph
 from nas.space.lookup import find_architecture
 
 OPS_DEFINITION = "2 per multiply-accumulate of convolutions and matrix products; no others"
@@ -35,6 +37,8 @@ class Fit:
     name: str
     used: Mapping[str, float]
     """Share of every bound that is set: ``flash_bytes``, ``sram_bytes``, ``ops``."""
+    latency: Latency | None = None
+    """Of our C code there, modelled; ``None``: not known."""
 
     @property
     def fits(self) -> bool:
@@ -75,6 +79,7 @@ class ModelCost:
             "ops": found.ops,
             "macs": found.macs,
             "instructions": dict(self.instructions),
+            "latency_ms": {fit.name: fit.latency.to_json() for fit in self.fits if fit.latency},
             "params": found.params,
             "peak_layer": found.peak,
             "unsupported": list(found.unsupported),
@@ -163,7 +168,7 @@ def _run_cost(folder: Path) -> ModelCost:
         raise RunFolderError(f"the run in {folder} has no model yet: there is no {path}")
     architecture = find_architecture(str(folder))
     found = _file_cost(str(folder), path.read_bytes(), architecture)
-    return replace(found, instructions=modelled_instructions(architecture.graph))
+    return _timed(found, architecture.graph)
 
 
 def _file_cost(name: str, content: bytes, architecture: Architecture | None = None) -> ModelCost:
@@ -190,7 +195,7 @@ def _network_cost(name: str, architecture: Architecture) -> ModelCost:
     plan = plan_model(lower(graph, 0))
     size = flash_bytes(graph, plan.offsets is not None)
     found = _cost(name, plan.apply(lower(graph, size)), size)
-    return replace(found, instructions=modelled_instructions(graph))
+    return _timed(found, graph)
 
 
 def _space_cost(name: str) -> SpaceCost:
@@ -208,6 +213,18 @@ def _cost(name: str, model: ModelFile, slim_bytes: int | None) -> ModelCost:
     specs: list[ProfileSpec | McuSpec] = [*list_profiles(), *list_mcus()]
     fits = tuple(Fit(spec.name, spec.limits().used(cost)) for spec in specs)
     return ModelCost(name, found, slim_bytes, _planned_sram_bytes(model, found), fits)
+
+
+def _timed(found: ModelCost, graph: Graph) -> ModelCost:
+    """With instructions and latency, which follow from the graph."""
+    counts = modelled_instructions(graph)
+    times = {
+        spec.name: clock.latency(counts[clock.core.name])
+        for spec in list_mcus()
+        if (clock := spec.clock()) is not None and clock.core.name in counts
+    }
+    fits = tuple(replace(fit, latency=times.get(fit.name)) for fit in found.fits)
+    return replace(found, instructions=counts, fits=fits)
 
 
 def _planned_sram_bytes(model: ModelFile, found: CostReport) -> int | None:

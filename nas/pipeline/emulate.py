@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from nas.budget import McuSpec, load_mcu
+from nas.cost.instructions import FOLDER, load_core
 from nas.errors import InputError
 from nas.export.c.emit import write_c
 from nas.export.c.program import Program, make_program
 from nas.export.c_source import identifier
-from nas.harness.cores import find_core
+from nas.harness.cores import CORES, Core, find_core
 from nas.harness.emulator import Cost, EmulatedCore
 from nas.harness.firmware import Image, build_image
 from nas.harness.qemu import QemuCore
 from nas.harness.tflm import TflmModel
 from nas.pipeline.cost import read_model_file
+from nas.space.lookup import list_files
 from nas.tasks.base import Int8Array
 
 RANDOM_SAMPLES = 20  # compared with TFLM beside the real ones
@@ -55,13 +58,47 @@ class Emulation:
         }
 
 
-def emulate(model: bytes, target: str) -> Emulation:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A core, and the microcontroller that it is timed as; ``None``: of none with it the time is known."""
+
+    core: Core
+    mcu: McuSpec | None
+
+    def latency_ms(self, count: int) -> dict[str, float] | None:
+        """The modelled time of so many instructions."""
+        clock = self.mcu and self.mcu.clock()
+        return clock.latency(count).to_json() if clock else None
+
+
+def find_target(name: str) -> Target:
+    """A core by its name, timed as the microcontroller that its cycles were measured on; or any microcontroller.
+
+    Raises:
+        InputError: neither, or one whose core cannot be emulated.
+    """
+    if name not in CORES and name not in list_files("constraints"):
+        raise InputError(f"no target {name!r}: expected host, {', '.join(CORES)}, or one that nas mcus lists")
+    if name not in CORES:
+        mcu = _load(name)
+        return Target(find_core(mcu.core.lower()), mcu)
+    cycles = load_core(name).cycles if name in list_files(FOLDER) else None
+    return Target(find_core(name), _load(cycles.mcu) if cycles else None)
+
+
+def _load(name: str) -> McuSpec:
+    spec = load_mcu(name)
+    if not isinstance(spec, McuSpec):
+        raise InputError(f"{name} is a budget without a core: give --target cortex-m4 or one that nas mcus lists")
+    return spec
+
+
+def emulate(model: bytes, core: Core) -> Emulation:
     """Generate C code for a ``.tflite`` file, compile it for a core, and load it.
 
     Raises:
-        InputError: no such core, no compiler or emulator, or an operator for which there is no kernel.
+        InputError: no compiler or emulator, or an operator for which there is no kernel.
     """
-    core = find_core(target)
     program = make_program(model, MODEL)
     image = build_image(program, core)
     return Emulation(program, image, EmulatedCore(program, image) if core.unicorn else QemuCore(program, core))

@@ -157,7 +157,6 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     engine, scoring = _method(options, task)
     budget = make_budget(
         options.mcu,
-        task=task.name,
         flash_bytes=_parsed(parse_bytes, options.flash),
         sram_bytes=_parsed(parse_bytes, options.sram),
         ops=_parsed(parse_ops, options.ops),

@@ -13,11 +13,10 @@ import numpy as np
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.export.flatbuffer import input_detail, output_detail
-from nas.harness.cores import find_core
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
-from nas.pipeline.emulate import emulate, is_bit_exact
+from nas.pipeline.emulate import emulate, find_target, is_bit_exact
 from nas.pipeline.reporter import Reporter
 from nas.tasks import Task, TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.base import InputQuantization, Split
@@ -44,8 +43,8 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
 
     Args:
         what: a run folder or a ``.tflite`` file.
-        target: ``host``, or a core of ``nas.harness.cores``: then the C code of the network is built for it and run in
-            an emulator too, and score, arena and ``bit_exact`` are those of the core.
+        target: ``host``, or a core of ``nas.harness.cores``, or a microcontroller: then the C code of the network is
+            built for the core and run in an emulator too, and score, arena and ``bit_exact`` are those of the core.
         data: a folder of the benchmark's evaluation files (``y_labels*.csv`` and ``.bin``), or a data set, of which the
             test split is taken; ``None``: the data of the run.
 
@@ -53,8 +52,7 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         InputError: no such model, target or data.
         ValidationError: a runtime refuses the model.
     """
-    if target != HOST:
-        find_core(target)
+    place = None if target == HOST else find_target(target)
     path, run = _find_model(what)
     model, asked = path.read_bytes(), _asked(run)
     data = data or asked.get("data")
@@ -62,7 +60,7 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     convert = _input_converter(model, task)
     _require_classes(path, model, task)
     sets = _evaluation_sets(task, data, reporter)
-    core = None if target == HOST else emulate(model, target)  # before minutes of scoring: tools may be missing
+    core = None if place is None else emulate(model, place.core)  # before minutes of scoring: tools may be missing
     litert, tflm = LiteRtModel(model), TflmModel(model)
     output, metric = output_detail(model), find_metric(task.objective, task.metric)
     grid = InputQuantization(output.scale, output.zero_point)
@@ -85,16 +83,19 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         "arena_bytes": arena.total_bytes,
         "activation_bytes": arena.activation_bytes,
     }
-    if core is None:
+    if core is None or place is None:
         return found
     for one, figures in zip(sets, results, strict=True):
         counted = score(in_real_units(core.core.run, convert, grid), one.split, metric, _told(reporter, one, target))
         figures.update(_figures(counted, "emulated_"))
+    costs = core.costs(few)
     return found | {
         **{key: results[0][f"emulated_{key}"] for key in ("score", "correct")},
         "bit_exact": is_bit_exact(core, tflm, few),
         "arena_bytes": core.program.arena_bytes,
-        **core.costs(few),
+        **costs,
+        "mcu": place.mcu and place.mcu.name,
+        "latency_ms": place.latency_ms(costs["instructions"]),
     }
 
 

@@ -14,11 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nas.budget import Budget
+from nas.cost.latency import Latency
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
 from nas.cost.sram import greedy_bytes, head
 from nas.errors import ValidationError
 from nas.export.c_source import write_c_source
+from nas.export.model_reader import read_model
 from nas.files import write_bytes, write_json
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
@@ -72,6 +74,8 @@ class Winner:
     epochs: tuple[Epoch, ...]
     tuning: FineTuning | None
     folder: Path
+    latency: Latency | None = None
+    """Modelled, of the C code on the microcontroller of the budget."""
 
     @property
     def train_seconds(self) -> float:
@@ -85,6 +89,7 @@ class Winner:
             "summary": self.architecture.summary(),
             "predicted": self.predicted.to_json(),
             "measured": asdict(self.measured),
+            "latency_ms": self.latency and self.latency.to_json(),
             "metric": self.metric,
             "float_score": self.float_score,
             "int8_score": self.int8.value,
@@ -117,7 +122,8 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, fi
     session.reporter.note("measuring the INT8 file in TensorFlow Lite Micro and LiteRT")
     arena = measure_arena(model)
     measured = Measured(len(model), arena.total_bytes, arena.activation_bytes)
-    write_c_source(model, folder, arena_bytes=arena.total_bytes)
+    kinds = [op.kind for op in read_model(model).ops]
+    write_c_source(model, folder, arena_bytes=arena.total_bytes, operators=kinds)
     exported = Exported(quantized.network, architecture.graph, model, folder / "model.onnx")
     parity = measure_parity(exported, session.data, classes=session.task.objective is Objective.CLASSIFY)
     winner = Winner(
@@ -133,6 +139,7 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, fi
         tuple(history),
         quantized.tuning,
         folder,
+        budget.latency(architecture),
     )
     write_json(folder / "validation.json", {**winner.to_json(), "parity": parity, "data": session.data_record()})
     _require_fit(measured, budget, folder)

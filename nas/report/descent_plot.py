@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FROM_0_TO_1 = -0.03, 1.03  # a line at the limit shows in full
 PURPLE = "#CC79A7"  # from the same palette as memory_plot's
-COST_COLORS = {"flash_bytes": BLUE, "sram_bytes": VERMILLION, "ops": BLUISH_GREEN}
+COST_COLORS = {"flash_bytes": BLUE, "sram_bytes": VERMILLION, "ops": BLUISH_GREEN, "latency_us": PURPLE}
 PART_COLORS = {"width": BLUE, "hidden": VERMILLION, "depth": BLUISH_GREEN, "kernel": PURPLE}
 ORDERED = {"width": "Widths", "hidden": "Hidden widths", "depth": "Depths"}  # a kernel has no place in an order
 

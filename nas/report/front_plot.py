@@ -61,6 +61,7 @@ COSTS = {
     "flash_bytes": CostUnit("flash", "KB", 1024, "1 KB = 1,024 bytes"),
     "sram_bytes": CostUnit("SRAM", "KB", 1024, "1 KB = 1,024 bytes"),
     "ops": CostUnit("ops", "M", 1_000_000, "2 per multiply-accumulate"),
+    "latency_us": CostUnit("latency", "ms", 1000, "modelled"),
 }
 
 

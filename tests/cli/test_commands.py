@@ -84,4 +84,4 @@ def test_an_mcu_sets_both_budgets(call_nas: Call) -> None:
     assert budget["flash_bytes"] == 1_048_576 - 102_400
     assert budget["sram_bytes"] == 327_680 - 8_192
     assert budget["latency_ms"] == 200
-    assert budget["ops"] == int((200 - 40) / 4.44 * 1e6)
+    assert budget["ops"] is None

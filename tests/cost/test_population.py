@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made_spaces import NASTY, every_row, make_space, stage
 
 from nas.cost.model import Cost, cost
-from nas.cost.population import CHUNK, Costs, population_costs
+from nas.cost.population import CHUNK, population_costs
 from nas.plan.placement import DEFAULT_PLANNING, Kernels, PlanKind, Planning
 from nas.space import SearchSpace, list_files, load_space
 from nas.space.many import choices_of
@@ -44,7 +44,7 @@ def alone(space: SearchSpace, rows: np.ndarray, planning: Planning = DEFAULT_PLA
 
 def together(space: SearchSpace, rows: np.ndarray, planning: Planning = DEFAULT_PLANNING) -> list[Cost]:
     costs = population_costs(space, rows, planning)
-    assert all(len(each) == len(rows) for each in astuple(costs))
+    assert all(len(each) == len(rows) for each in astuple(costs) if each is not None)
     return [costs[network] for network in range(len(rows))]
 
 
@@ -100,7 +100,7 @@ def test_more_rows_than_are_costed_at_a_time() -> None:
     space = SPACES["bottlenecks"]
     rows = some_rows(space, np.random.default_rng(1), 2 * CHUNK + 3)
     whole, parts = population_costs(space, rows), [population_costs(space, part) for part in np.array_split(rows, 7)]
-    for name in Costs.__slots__:
+    for name in ("flash_bytes", "sram_bytes", "ops"):
         assert np.array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
 
 
