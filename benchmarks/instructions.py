@@ -16,6 +16,7 @@ import argparse
 import json
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from nas.space.lookup import list_files, load_space
 from nas.space.spec import StageSpec
 
 SEED = 0
+UNEVEN = 50  # networks of each space
 
 
 class Network(NamedTuple):
@@ -57,7 +59,7 @@ def main() -> None:
     rows = [json.loads(line) for line in arguments.out.read_text().splitlines()]
     networks = [network(row) for row in rows if row["core"] == arguments.core and row["space"] in arguments.spaces]
     core = CoreSpec(schema=1, name=arguments.core, compiler=networks[0].compiler, instructions=fit(networks[::2]))
-    Console().print(report(networks, core))
+    Console().print(report(networks, core), uneven_widths([s for s in arguments.spaces if "+" not in s], core))
     if arguments.fit:
         arguments.fit.write_text(core_file(core, arguments.fit))
     if arguments.plot:
@@ -84,15 +86,19 @@ def count_space(space: str, arguments: argparse.Namespace) -> None:
 def find_space(name: str) -> SearchSpace:
     """A shipped space, or ``SPACE+N``, of which the n-th width is larger by n N modulo 4."""
     name, _, more = name.partition("+")
-    space = load_space(name)
-    stages = tuple(uneven(stage, int(more or 0)) for stage in space.spec.stage)
-    return SearchSpace(space.spec.model_copy(update={"stage": stages}), name, "")
+    return wider(load_space(name), lambda number: number * int(more or 0) % 4)
 
 
-def uneven(stage: StageSpec, more: int) -> StageSpec:
-    parts = ("width",) if stage.hidden == (0,) else ("width", "hidden")
-    widths = {part: tuple(n + i * more % 4 for i, n in enumerate(getattr(stage, part))) for part in parts}
-    return stage.model_copy(update=widths)
+def wider(space: SearchSpace, more: Callable[[int], int]) -> SearchSpace:
+    """With the n-th of each list of widths larger by ``more(n)``."""
+
+    def widened(stage: StageSpec) -> StageSpec:
+        parts = ("width",) if stage.hidden == (0,) else ("width", "hidden")
+        widths = {part: tuple(width + more(n) for n, width in enumerate(getattr(stage, part))) for part in parts}
+        return stage.model_copy(update=widths)
+
+    stages = tuple(map(widened, space.spec.stage))
+    return SearchSpace(space.spec.model_copy(update={"stage": stages}), space.origin, "")
 
 
 def count(architecture: Architecture, core: str) -> dict[str, Any]:
@@ -152,6 +158,27 @@ def report(networks: list[Network], core: CoreSpec) -> Table:
         figures = f"{r2:.3f}", f"{slope:.2f}", f"{intercept / 1e6:.2f} M", f"{np.abs(line / counted - 1).max():.1%}"
         table.add_row(space, str(len(mine)), *figures, f"{np.mean(errors):.2%}", f"{max(errors):.2%}")
     return table
+
+
+def uneven_widths(spaces: list[str], core: CoreSpec) -> Table:
+    """What 1 to 3 channels beyond a multiple of 4 do to instructions per op, every other choice alike; modelled."""
+    table = Table(title=f"{core.name}, modelled: instructions per op, against widths that are multiples of 4")
+    for name in ("space", "1 more", "2 more", "3 more"):
+        table.add_column(name, justify="left" if name == "space" else "right")
+    for name in spaces:
+        space, rng = load_space(name), random.Random(SEED)
+        drawn = [space.choices(space.sample(rng)) for _ in range(UNEVEN)]
+        per_op = [
+            np.mean([per_op_of(wider(space, lambda _, more=more: more).architecture(each), core) for each in drawn])
+            for more in range(4)
+        ]
+        table.add_row(name, *(f"{each / per_op[0]:.2f}x" for each in per_op[1:]))
+    return table
+
+
+def per_op_of(architecture: Architecture, core: CoreSpec) -> float:
+    count = instructions(architecture.graph, core)
+    return float("nan") if count is None else count / ops(architecture.graph)
 
 
 FITTED = "# Instructions of one turn of each loop of the kernels, fitted by benchmarks/instructions.py."

@@ -29,6 +29,11 @@ class Core:
     """Address of its data memory."""
 
 
+# LLVM's loop strength reduction makes more pointers of the DSP kernels' loops than there are registers: without it, 2
+# to 12 % fewer instructions on the networks of MLPerf Tiny. Vector loops have more of them without it.
+FEWER_POINTERS = ("-mllvm", "-disable-lsr")
+
+
 def _zig(cpu: str, abi: str = "eabi") -> tuple[str, ...]:
     return ("-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}")
 
@@ -39,7 +44,7 @@ CORES: Mapping[str, Core] = {
         Core(
             "cortex-m4",
             ("-mcpu=cortex-m4",),
-            _zig("cortex_m4"),
+            (*_zig("cortex_m4"), *FEWER_POINTERS),
             "UC_CPU_ARM_CORTEX_M4",
             "mps2-an386",
             25_000_000,
@@ -49,7 +54,7 @@ CORES: Mapping[str, Core] = {
         Core(
             "cortex-m7",
             ("-mcpu=cortex-m7",),
-            _zig("cortex_m7"),
+            (*_zig("cortex_m7"), *FEWER_POINTERS),
             "UC_CPU_ARM_CORTEX_M7",
             "mps2-an500",
             25_000_000,
@@ -59,7 +64,7 @@ CORES: Mapping[str, Core] = {
         Core(
             "cortex-m33",
             ("-mcpu=cortex-m33",),
-            _zig("cortex_m33+dsp"),  # which Zig leaves out
+            (*_zig("cortex_m33+dsp"), *FEWER_POINTERS),  # DSP, which Zig leaves out
             "UC_CPU_ARM_CORTEX_M33",
             "mps2-an505",
             20_000_000,

@@ -103,7 +103,7 @@ class Image:
 
 
 def find_compiler(core: Core) -> Compiler:
-    """The compiler of ``$NAS_COMPILER``, or Zig's, or GCC.
+    """The compiler of ``$NAS_COMPILER``, or GCC, which latency is modelled for, or Zig's.
 
     Raises:
         InputError: there is none; says how to install one.
@@ -111,11 +111,11 @@ def find_compiler(core: Core) -> Compiler:
     wanted = os.environ.get(COMPILER, "")
     if wanted not in ("", "zig", "gcc"):
         raise InputError(f"{COMPILER}={wanted}: expected zig or gcc")
+    if wanted != "zig" and (gcc := shutil.which("arm-none-eabi-gcc")):
+        return Compiler(f"gcc {_version([gcc, '-dumpfullversion'])}", (gcc, "-mthumb", *core.gcc))
     if wanted != "gcc" and importlib.util.find_spec("ziglang") is not None:
         zig = (sys.executable, "-m", "ziglang")
         return Compiler(f"zig {_version([*zig, 'version'])}", (*zig, "cc", *core.zig))
-    if wanted != "zig" and (gcc := shutil.which("arm-none-eabi-gcc")):
-        return Compiler(f"gcc {_version([gcc, '-dumpfullversion'])}", (gcc, "-mthumb", *core.gcc))
     raise InputError(
         f"no compiler for {core.name}: {INSTALL}, or arm-none-eabi-gcc (Debian: apt install gcc-arm-none-eabi)"
     )
