@@ -4,9 +4,9 @@
     python benchmarks/bit_exact.py --networks 10
 
 Draws networks evenly from each space, with random weights and batch statistics of noise, exports each as a search does
-(ONNX, onnx2tf, INT8), and runs the file in TensorFlow Lite Micro and its C code everywhere else on random inputs. A
-second count on each core must be the first, and QEMU's that of unicorn but for what reads its timer. Results stand in
-``--out`` one by one; the same command goes on where it was stopped.
+(ONNX, onnx2tf, INT8), and runs the file in TensorFlow Lite Micro and its C code everywhere else on random inputs. QEMU
+must count the same again, and what unicorn counts but for what reads its timer. Results stand in ``--out`` one by one;
+the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def run_here(program: Program, inputs: Int8Array) -> Int8Array:
 
 
 def run_on(core: Core, program: Program, inputs: Int8Array) -> tuple[Int8Array, list[int]]:
-    """Outputs, and the instructions of the first sample: by unicorn twice where it has the core, by QEMU twice."""
+    """Outputs, and the instructions of the first sample: by QEMU twice, and by unicorn where it has the core."""
     board = QemuCore(program, core)
     outputs, instructions, _ = board.measure(inputs)
     counts = [int(instructions[0]), int(board.measure(inputs[:1])[1][0])]
@@ -149,15 +149,15 @@ def run_on(core: Core, program: Program, inputs: Int8Array) -> tuple[Int8Array, 
         return outputs, counts
     emulated = EmulatedCore(program, build_image(program, core))
     both = np.where(emulated.run(inputs) == outputs, outputs, outputs + np.int8(1))  # equal only where both are
-    return both, [*(emulated.count(inputs[:1]).instructions for _ in range(2)), *counts]
+    return both, [*counts, emulated.count(inputs[:1]).instructions]
 
 
 def difference(counts: dict[str, list[int]]) -> dict[str, Any]:
     """Whether every count was the same again, and how many instructions QEMU has more than unicorn, at most."""
-    repeated = all(count[0] == count[1] and count[-2] == count[-1] for count in counts.values())
-    more = [count[-1] - count[0] for count in counts.values() if len(count) == 4]
-    shares = [(count[-1] - count[0]) / count[0] for count in counts.values() if len(count) == 4]
-    return {"repeated": repeated, "qemu_more": max(more), "qemu_share": max(shares)}
+    repeated = all(first == again for first, again, *_ in counts.values())
+    pairs = [(count[0], count[2]) for count in counts.values() if len(count) == 3]
+    more, shares = max(qemu - other for qemu, other in pairs), max(qemu / other - 1 for qemu, other in pairs)
+    return {"repeated": repeated, "qemu_more": more, "qemu_share": shares}
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

@@ -148,6 +148,36 @@ def _residual(m: Any, x: int, rng: np.random.Generator) -> int:
     return int(m.op("ADD", (x, branch), y, "AddOptions", fusedActivationFunction=_activation(rng)))
 
 
+def _gate(m: Any, x: int, rng: np.random.Generator) -> int:
+    """Each channel times its own mean; or every value times a ReLU of it."""
+    shape = m.graph.tensors[x].shape
+    scale = _grid(m, x)[0]
+    if rng.integers(2):
+        grid = {"scales": [scale * rng.uniform(0.3, 1.2)], "zero_point": int(rng.integers(-128, 128))}
+        other = m.tensor((1, 1, 1, shape[3]), **grid)
+        m.op("MEAN", (x, m.constant([1, 2])), other, "ReducerOptions", keepDims=True)
+    elif rng.integers(2):
+        other = m.tensor(shape, scales=[scale * rng.uniform(0.5, 1.1)], zero_point=int(rng.integers(-128, 0)))
+        m.op("RELU", (x,), other)
+    else:
+        other = _like(m, x, shape)
+        m.op("RELU6", (x,), other)
+    unit = DEVIATION * scale * rng.uniform(0.5, 2)
+    y = m.tensor(shape, scales=[unit * _grid(m, other)[0]], zero_point=int(rng.integers(-100, 100)))
+    operands = (x, other) if rng.integers(2) else (other, x)
+    return int(m.op("MUL", operands, y, "MulOptions", fusedActivationFunction=_activation(rng)))
+
+
+def _joined(m: Any, x: int, rng: np.random.Generator) -> int:
+    """A map and its pooled neighbourhoods, and the map again, behind each other along some axis."""
+    shape, axis = list(m.graph.tensors[x].shape), int(rng.integers(1, 4))
+    window = {"padding": 0, "strideH": 1, "strideW": 1, "filterHeight": 3, "filterWidth": 2}
+    pooled = m.op("MAX_POOL_2D", (x,), _like(m, x, shape), "Pool2DOptions", **window)
+    parts = [x, pooled, x][: int(rng.integers(2, 4))]
+    shape[axis] *= len(parts)
+    return int(m.op("CONCATENATION", parts, _like(m, x, shape), "ConcatenationOptions", axis=axis - 4))
+
+
 def _padding(m: Any, x: int, rng: np.random.Generator) -> int:
     margin = np.vstack([[0, 0], rng.integers(0, 3, (3, 2))])
     shape = np.array(m.graph.tensors[x].shape) + margin.sum(axis=1)
@@ -161,5 +191,5 @@ def _dense(m: Any, x: int, rng: np.random.Generator, outputs: int) -> int:
 
 
 LAYERS: tuple[Callable[[Any, int, np.random.Generator], int], ...] = (
-    *(_convolution, _convolution, _depthwise, _depthwise, _pooling, _residual, _padding),
+    *(_convolution, _convolution, _depthwise, _depthwise, _pooling, _residual, _padding, _gate, _joined),
 )

@@ -21,8 +21,8 @@ SEARCH = [
     *("--trials", "4", "--epochs", "1", "--train-epochs", "15"),
 ]
 WINNER_FILES = {
-    "arch.json", "cost.json", "model.onnx", "model.tflite", "model_data.cc", "model_data.h", "quantized.safetensors",
-    "training.json", "validation.json", "weights.safetensors",
+    "arch.json", "cost.json", "model.onnx", "model.tflite", "model_data.cc", "model_data.h", "model_ops.h",
+    "quantized.safetensors", "training.json", "validation.json", "weights.safetensors",
 }  # fmt: skip
 POINTS = 0.05  # of accuracy that INT8 may differ from float after so short a training
 

@@ -11,6 +11,8 @@ import typer
 from nas.errors import ValidationError
 from nas.units import format_latency, format_score
 
+HEAVIEST = 4  # layers that are named
+
 
 def validate(
     model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
@@ -59,12 +61,19 @@ def _emulated(result: dict[str, Any]) -> list[str]:
     lines = [
         f"emulated {result['target']}: {same} TFLM, {result['instructions']:,} instructions per inference "
         f"({result['compiler']})",
+        f"most in {_heaviest(result)}; --json has every layer",
         f"image {result['image_flash_bytes']:,} B of flash; RAM {result['ram_bytes']:,} B: arena "
         f"{result['arena_bytes']:,} B, stack {result['stack_bytes']:,} B",
     ]
     if result["latency_ms"]:
         lines.append(f"latency on {result['mcu']}: {format_latency(result['latency_ms'])}, modelled")
     return lines
+
+
+def _heaviest(result: dict[str, Any]) -> str:
+    """The layers that take most instructions, with their shares."""
+    layers = sorted(result["layers"], key=lambda layer: -int(layer["instructions"]))[:HEAVIEST]
+    return ", ".join(f"{layer['name']} {layer['instructions'] / result['instructions']:.0%}" for layer in layers)
 
 
 def _told(one: dict[str, Any], metric: str) -> str:

@@ -134,8 +134,13 @@ def build_image(program: Program, core: Core) -> Image:
         return _read_elf(build_elf(program, core, compiler, Path(name)).read_bytes(), program, core, compiler)
 
 
-def build_elf(program: Program, core: Core, compiler: Compiler, folder: Path, board: Path | None = None) -> Path:
+def build_elf(
+    program: Program, core: Core, compiler: Compiler, folder: Path, board: Path | None = None, marked: bool = False
+) -> Path:
     """Compile and link a program in a folder, by itself or with the code of a board.
+
+    Args:
+        marked: the program calls the board's ``nas_mark`` before its first layer and after each.
 
     Raises:
         InputError: the compiler refuses the code.
@@ -151,6 +156,7 @@ def build_elf(program: Program, core: Core, compiler: Compiler, folder: Path, bo
         "NAS_HEADER": f'"{program.name}.h"',
         "NAS_INPUT_BYTES": program.bytes_of(program.input),
         "NAS_OUTPUT_BYTES": program.bytes_of(program.output),
+        **({"NAS_MARKS": _mark(folder / f"{program.name}.c")} if marked else {}),
     }
     kept = [f"-Wl,-u,{program.name}_{function}" for function in ("run", "input", "output")]
     linking = ["-nostdlib", "-static", "-Wl,--gc-sections", f"-Wl,-T,{script}", *kept, f"-I{folder}"]
@@ -162,6 +168,14 @@ def build_elf(program: Program, core: Core, compiler: Compiler, folder: Path, bo
         words = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise InputError(f"{compiler.name} refuses the code: {'; '.join(words[-MESSAGE_LINES:])}")
     return image
+
+
+def _mark(source: Path) -> int:
+    """Put calls of ``nas_mark`` around those of the layers; returns how many."""
+    before, start, calls = source.read_text().partition(f"void {source.stem}_run(void)\n{{\n")
+    lines = calls.replace(";\n", ";\n    nas_mark();\n")
+    source.write_text(f"{before}void nas_mark(void);\n\n{start}    nas_mark();\n{lines}")
+    return lines.count("nas_mark();") + 1
 
 
 def _read_elf(data: bytes, program: Program, core: Core, compiler: Compiler) -> Image:

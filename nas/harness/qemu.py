@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import InputError, ValidationError
+from nas.export.c.emit import free_layers, layer_names
 from nas.export.c.program import Program
 from nas.harness.cores import Core
 from nas.harness.emulator import Cost
@@ -43,13 +45,8 @@ class QemuCore:
         found = shutil.which(COMMAND)
         if found is None:
             raise InputError(f"no {COMMAND} for {core.name} ({INSTALL})")
-        compiler = find_compiler(core)
-        with (
-            tempfile.TemporaryDirectory(prefix="nas-board-") as name,
-            as_file(files("nas.harness") / "board" / "board.c") as board,
-        ):
-            self._image = build_elf(program, core, compiler, Path(name), board).read_bytes()
-        self._command, self._core = found, core
+        self._command, self._core, self._program = found, core, program
+        self._image = self._build()
         self._output_bytes = program.bytes_of(program.output)
         self.input_shape = program.source.model.tensors[program.input].shape
 
@@ -57,10 +54,38 @@ class QemuCore:
         """Run samples: (n, ...) int8 -> (n, classes) int8; see ``measure``."""
         return self.measure(inputs)[0]
 
+    def _build(self, marked: bool = False) -> bytes:
+        with (
+            tempfile.TemporaryDirectory(prefix="nas-board-") as name,
+            as_file(files("nas.harness") / "board" / "board.c") as board,
+        ):
+            elf = build_elf(self._program, self._core, find_compiler(self._core), Path(name), board, marked)
+            return elf.read_bytes()
+
     def count(self, sample: Int8Array) -> Cost:
-        """What one sample took; of layers nothing is known."""
+        """What one sample took."""
         _, instructions, stack = self.measure(sample)
-        return Cost(int(instructions[0]), {}, stack)
+        return Cost(int(instructions[0]), self._layers(sample), stack)
+
+    def _layers(self, sample: Int8Array) -> dict[str, int]:
+        """Instructions of each layer, one more or less: by an image that reads the timer between layers."""
+        with tempfile.TemporaryDirectory(prefix="nas-board-") as name:
+            folder = Path(name)
+            self._start(folder, self._marked_image, as_batch(sample, self.input_shape))
+            marks = np.frombuffer((folder / "marks.bin").read_bytes(), "<u8").astype(np.float64)
+        took = self._instructions(np.diff(marks))
+        called = [name for name in layer_names(self._program) if name not in free_layers(self._program)]
+        return dict.fromkeys(layer_names(self._program), 0) | dict(
+            zip(called, (took[2:] - took[0]).tolist(), strict=True)
+        )
+
+    @cached_property
+    def _marked_image(self) -> bytes:
+        return self._build(marked=True)
+
+    def _instructions(self, ticks: npt.NDArray[np.float64]) -> IntArray:
+        found: IntArray = np.rint(ticks * 1e9 / (self._core.hertz << NANOSECONDS_SHIFT)).astype(np.int64)
+        return found
 
     def measure(self, inputs: Int8Array) -> tuple[Int8Array, IntArray, int]:
         """Run samples (n, ...) -> outputs (n, classes), instructions of each (n,), bytes of stack that the board used.
@@ -71,18 +96,17 @@ class QemuCore:
         batch = as_batch(inputs, self.input_shape)
         with tempfile.TemporaryDirectory(prefix="nas-board-") as name:
             folder = Path(name)
-            (folder / "image.elf").write_bytes(self._image)
-            (folder / "inputs.bin").write_bytes(batch.tobytes())
-            self._start(folder)
+            self._start(folder, self._image, batch)
             outputs = np.frombuffer((folder / "outputs.bin").read_bytes(), np.int8)
             ticks = np.frombuffer((folder / "ticks.bin").read_bytes(), "<u8").astype(np.float64)
             stack = np.frombuffer((folder / "stack.bin").read_bytes(), "<u4")
         if len(ticks) != len(batch) or len(stack) != 1:
             raise ValidationError(f"the {self._core.machine} of QEMU ran {len(ticks)} of {len(batch)} samples")
-        instructions = np.rint(ticks * 1e9 / (self._core.hertz << NANOSECONDS_SHIFT)).astype(np.int64)
-        return outputs.reshape(len(batch), self._output_bytes), instructions, int(stack[0])
+        return outputs.reshape(len(batch), self._output_bytes), self._instructions(ticks), int(stack[0])
 
-    def _start(self, folder: Path) -> None:
+    def _start(self, folder: Path, image: bytes, batch: Int8Array) -> None:
+        (folder / "image.elf").write_bytes(image)
+        (folder / "inputs.bin").write_bytes(batch.tobytes())
         command = [
             *(self._command, "-M", self._core.machine, "-kernel", "image.elf"),
             *("-display", "none", "-monitor", "none", "-serial", "none", "-icount", f"shift={NANOSECONDS_SHIFT}"),

@@ -24,7 +24,7 @@ Call = Callable[..., Any]
 KEYS = {
     "flash_bytes", "sram_bytes", "activation_bytes", "ops", "macs", "params", "layers", "unsupported",
     "persistent_bytes", "sram_32bit_bytes", "peak_layer", "fits", "slim_flash_bytes", "name", "planned_sram_bytes",
-    "instructions",
+    "instructions", "latency_ms",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from every_engine import NAMES, digest_score, every_engine, prepared
 
-from nas.budget import Budget
+from nas.budget import Budget, McuSpec, load_mcu
 from nas.cost.model import cost
 from nas.engines import ENGINES, Candidate, Engine, best, get_engine, pareto_front
 from nas.engines.tpe import STARTUP_CANDIDATES
@@ -118,6 +118,25 @@ def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: A
     assert all(getattr(cost(each.graph), bound) <= limit for each in searcher.evaluated)
     assert searcher.space.points["middle"] in searcher.evaluated
     assert 1 < len(searcher.evaluated) < searcher.space.size
+
+
+@every_engine
+def test_a_latency_is_kept_likewise(engine: Engine, searcher: Any) -> None:
+    """Also where the candidates come back from a history, as in a resumed search."""
+    board = load_mcu("stm32l4r5zi")
+    assert isinstance(board, McuSpec)
+    clock = board.clock()
+    assert clock is not None
+    limit = clock.microseconds(searcher.space.points["middle"].graph)
+    searcher.budget = Budget(latency_ms=limit / 1000, clock=clock)
+    found = list(engine(searcher.request(limit=1000)))
+    assert all(candidate.cost.latency_us <= limit for candidate in found)
+    assert all(clock.microseconds(each.graph) <= limit for each in searcher.evaluated)
+    assert searcher.space.points["middle"] in searcher.evaluated
+    assert 1 < len(searcher.evaluated) < searcher.space.size
+    again = [Candidate.from_json(json.loads(json.dumps(candidate.to_json()))) for candidate in found[:3]]
+    assert again == found[:3]
+    assert next(iter(engine(searcher.request(limit=5, history=again)))) not in again
 
 
 @every_engine

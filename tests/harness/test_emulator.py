@@ -81,6 +81,21 @@ def test_a_board_of_qemu_does_and_counts_the_same(core: Core, compiler: str, mon
 
 
 @needs_compiler
+@needs_qemu
+@pytest.mark.parametrize("core", [find_core("cortex-m4"), find_core("cortex-m55")], ids=lambda core: core.name)
+def test_layers_are_counted_on_a_board_too(core: Core) -> None:
+    model = random_network(6, layers=10)
+    program = make_program(model, "net")
+    sample = np.random.default_rng(1).integers(-128, 128, (1, *TflmModel(model).input_shape[1:]), dtype=np.int8)
+    cost = QemuCore(program, core).count(sample)
+    assert list(cost.layers) == layer_names(program)
+    assert 0 <= cost.instructions - sum(cost.layers.values()) < 100  # of the function that calls the layers
+    if core.unicorn:
+        other = EmulatedCore(program, build_image(program, core)).count(sample).layers
+        assert all(abs(cost.layers[name] - other[name]) < 12 for name in other)
+
+
+@needs_compiler
 @pytest.mark.parametrize("core", [find_core("cortex-m4"), pytest.param(find_core("cortex-m55"), marks=needs_qemu)])
 def test_an_unsafe_plan_computes_something_else(core: Core) -> None:
     """So the DSP and the vector kernels need the order of writing that plans rely on, and would show its loss."""

@@ -26,6 +26,10 @@ KERNELS: Mapping[str, Kernel] = {
     "depthwise": Kernel("nas_depthwise.c", "nas_depthwise"),
     "fully_connected": Kernel("nas_fully_connected.c", "nas_fully_connected"),
     "add": Kernel("nas_add.c", "nas_add"),
+    "multiply": Kernel("nas_multiply.c", "nas_multiply"),
+    "rescale": Kernel("nas_rescale.c", "nas_rescale"),
+    "mean": Kernel("nas_mean.c", "nas_mean"),
+    "concatenate": Kernel("nas_move.c", "nas_concatenate"),
     "average_pool": Kernel("nas_pool.c", "nas_pool"),
     "max_pool": Kernel("nas_pool.c", "nas_pool"),
     "pad": Kernel("nas_move.c", "nas_pad"),
@@ -81,11 +85,11 @@ def _header(program: Program) -> str:
 
 
 def _source(program: Program) -> str:
-    names = layer_names(program)
+    names, free = layer_names(program), free_layers(program)
     parts = [_SOURCE.format(name=program.name, macro=program.name.upper())]
     for position, (name, layer) in enumerate(zip(names, program.layers, strict=True)):
         parts.append(_layer(program, position, name, layer))
-    calls = "\n".join(f"    {name}();" for name in names if name not in _free(program, names))
+    calls = "\n".join(f"    {name}();" for name in names if name not in free)
     parts.append(
         _RUN.format(
             name=program.name, input=program.offset(program.input), output=program.offset(program.output), calls=calls
@@ -94,20 +98,23 @@ def _source(program: Program) -> str:
     return "\n".join(parts)
 
 
-def _free(program: Program, names: list[str]) -> set[str]:
-    """Layers that do nothing: copies onto themselves."""
+def free_layers(program: Program) -> set[str]:
+    """Names of layers that do nothing, copies onto themselves, and are never called."""
     return {
         name
-        for name, layer in zip(names, program.layers, strict=True)
+        for name, layer in zip(layer_names(program), program.layers, strict=True)
         if layer.kernel == "copy" and program.offset(layer.inputs[0]) == program.offset(layer.output)
     }
 
 
 def _layer(program: Program, position: int, name: str, layer: Layer) -> str:
     """Constants of one layer and its function."""
-    if name in _free(program, layer_names(program)):
+    if name in free_layers(program):
         return f"/* {name}: {layer.op.kind} leaves the values where they are */\n"
-    arguments = [f"arena + {program.offset(tensor)}" for tensor in (*layer.inputs, layer.output)]
+    *inputs, output = (f"arena + {program.offset(tensor)}" for tensor in (*layer.inputs, layer.output))
+    if layer.kernel == "concatenate":  # of any number of inputs
+        inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
+    arguments = [*inputs, output]
     if layer.scratch_bytes:
         arguments.append(f"arena + {program.scratch_offset(position)}")
     struct = KERNELS[layer.kernel].struct

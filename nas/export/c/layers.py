@@ -24,6 +24,7 @@ SCRATCH_BYTES = 5  # of a convolution, for each weight of a row: see nas_conv.c
 SUM_LIMIT = 1 << 30  # nas_high_product doubles a sum within 32 bits
 SAME = 0  # schema.fbs: Padding
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3  # schema.fbs: ActivationFunctionType
+SAME_GRID = {"multiplier": 1 << (MANTISSA_BITS - 1), "shift": -1}  # times 1
 DIFFERENCE_BITS = 5  # reference/softmax.h: kScaledDiffIntegerBits
 MAX_SIZE = (1 << 16) - 1  # of a map, in each direction: uint16_t in nas_kernels.h
 MAX_TAPS = (1 << 8) - 1  # of kernels, strides, dilations, paddings: uint8_t
@@ -208,6 +209,80 @@ def _add(source: Source, op: FileOp) -> Layer:
     return Layer("add", op, op.inputs, fields)
 
 
+def _multiply(source: Source, op: FileOp) -> Layer:
+    """kernels/mul.cc; the smaller operand is repeated along the leading axes, as a gate of channels is."""
+    _require_activations(source, op)
+    first, second = sorted(op.inputs, key=lambda tensor: -elements(source.model.tensors[tensor]))
+    a, b = (source.model.tensors[tensor] for tensor in (first, second))
+    repeated = next((axes for axes, size in enumerate(b.shape) if size != 1), len(b.shape))
+    kept = b.shape[repeated:]
+    if a.shape != result(source.model, op).shape or kept != a.shape[len(a.shape) - len(kept) :]:
+        raise InputError(f"MUL of {a.shape} and {b.shape}: the C back end repeats leading axes only")
+    grids = [source.grid(tensor) for tensor in (first, second)]
+    low, high = _limits(source, op)
+    fields: Fields = {
+        "count": elements(a),
+        "period": elements(b),
+        "a_zero_point": grids[0].zero_point,
+        "b_zero_point": grids[1].zero_point,
+        "out": _operand(source, op, grids[0].scale * grids[1].scale, (QMAX - QMIN) ** 2),
+        "low": low,
+        "high": high,
+    }
+    return Layer("multiply", op, (first, second), fields)
+
+
+def _rectify(ends: tuple[float, float | None], rescales: bool) -> Callable[[Source, FileOp], Layer]:
+    """activations.cc: RELU goes from grid to grid, RELU6 compares on the grid of its input."""
+
+    def layer(source: Source, op: FileOp) -> Layer:
+        _require_activations(source, op)
+        x, y = source.grid(op.inputs[0]), source.grid(op.outputs[0])
+        limits = y if rescales else x
+        out = _operand(source, op, x.scale, QMAX - QMIN) if rescales else {**SAME_GRID, "zero_point": x.zero_point}
+        fields: Fields = {
+            "count": elements(operand(source.model, op, 0)),
+            "in_zero_point": x.zero_point,
+            "out": out,
+            "low": _bound(limits, ends[0], QMIN, max),
+            "high": _bound(limits, ends[1], QMAX, min),
+        }
+        return Layer("rescale", op, op.inputs, fields)
+
+    return layer
+
+
+def _mean(source: Source, op: FileOp) -> Layer:
+    """QuantizedMeanOrSum of reference/reduce.h: the number of values is a part of the multiplier."""
+    x = operand(source.model, op, 0)
+    axes = sorted({int(axis) % len(x.shape) for axis in source.values(op.inputs[1], "<i4", (-1,))})
+    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
+        raise InputError(f"MEAN over the axes {axes}: the C back end has neighbouring axes only")
+    count = math.prod(x.shape[axes[0] : axes[-1] + 1])
+    grid, y = source.grid(op.inputs[0]), source.grid(op.outputs[0])
+    mantissa, exponent = (int(part) for part in quantized_multipliers(grid.scale / y.scale))
+    moved = min(count.bit_length() - 1, MANTISSA_BITS + exponent)
+    _require_small(op, count * (QMAX - QMIN), exponent - moved)
+    fields: Fields = {
+        "outer": math.prod(x.shape[: axes[0]]),
+        "reduced": count,
+        "inner": math.prod(x.shape[axes[-1] + 1 :]),
+        "bias": -grid.zero_point * count,
+        "out": {"multiplier": (mantissa << moved) // count, "shift": moved - exponent, "zero_point": y.zero_point},
+    }
+    return Layer("mean", op, op.inputs[:1], fields)
+
+
+def _concatenate(source: Source, op: FileOp) -> Layer:
+    """As TFLM's, it copies: the converter gives all inputs and the output one grid."""
+    _require_activations(source, op)
+    shape = result(source.model, op).shape
+    repeats = math.prod(shape[: op.options["axis"] % len(shape)])
+    blocks = np.array([elements(source.model.tensors[tensor]) // repeats for tensor in op.inputs])
+    fields: Fields = {"repeats": repeats, "count": len(blocks), "blocks": Table("int32_t", blocks)}
+    return Layer("concatenate", op, op.inputs, fields)
+
+
 def _pool(kernel: str) -> Callable[[Source, FileOp], Layer]:
     def layer(source: Source, op: FileOp) -> Layer:
         low, high = _limits(source, op)
@@ -251,6 +326,25 @@ def _softmax(source: Source, op: FileOp) -> Layer:
         "smallest_difference": -int(radius),
     }
     return Layer("softmax", op, op.inputs, fields)
+
+
+def _operand(source: Source, op: FileOp, scale: float, largest: int) -> Fields:
+    """Member ``out``: from a grid of that scale, with zero at 0 and values up to ``largest``, to that of the output."""
+    y = source.grid(op.outputs[0])
+    mantissa, exponent = (int(part) for part in quantized_multipliers(scale / y.scale))
+    _require_small(op, largest, exponent)
+    return {"multiplier": mantissa, "shift": -exponent, "zero_point": y.zero_point}
+
+
+def _require_small(op: FileOp, largest: int, exponent: int) -> None:
+    """``nas_high_product`` takes no more."""
+    if largest << max(exponent, 0) >= SUM_LIMIT:
+        raise InputError(f"{op.kind}: values of up to {largest:,} are too many for the C kernels on this grid")
+
+
+def _require_activations(source: Source, op: FileOp) -> None:
+    if any(tensor < 0 or source.data[tensor] for tensor in op.inputs):
+        raise InputError(f"{op.kind} of a constant: the C back end has that of activations only")
 
 
 def _requantize(source: Source, op: FileOp, rows: Array, folded: Array | int) -> Fields:
@@ -354,6 +448,11 @@ LAYERS: Mapping[str, Callable[[Source, FileOp], Layer]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
     "ADD": _add,
+    "MUL": _multiply,
+    "RELU": _rectify((0.0, None), rescales=True),
+    "RELU6": _rectify((0.0, 6.0), rescales=False),
+    "MEAN": _mean,
+    "CONCATENATION": _concatenate,
     "AVERAGE_POOL_2D": _pool("average_pool"),
     "MAX_POOL_2D": _pool("max_pool"),
     "PAD": _pad,

@@ -3,6 +3,8 @@
  *
  * Reads samples from inputs.bin, one after another, and writes each output to outputs.bin, the clock ticks of each
  * inference to ticks.bin (uint64, little-endian), and the bytes of stack that were ever used to stack.bin (uint32).
+ * Where the program calls nas_mark between its layers (NAS_MARKS times), the clock at each call goes to marks.bin, after
+ * two that lie next to each other.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +68,17 @@ static uint64_t ticks(void)
     return (uint64_t)before * TICKS_OF_A_ROUND + (TICKS_OF_A_ROUND - 1 - value);
 }
 
+#ifdef NAS_MARKS
+static uint64_t marks[NAS_MARKS + 2];
+static uint32_t marked;
+
+void nas_mark(void);
+__attribute__((noinline)) void nas_mark(void)
+{
+    marks[marked++] = ticks();
+}
+#endif
+
 static void stop(void)
 {
     ask_host(SYS_EXIT, (const void *)RUN_TIME_ERROR);
@@ -102,12 +115,20 @@ static void start(void)
         *word = PAINT;
     }
     while (move(SYS_READ, inputs, NAME(NAS_PROGRAM, _input)(), NAS_INPUT_BYTES) == 0) {
+#ifdef NAS_MARKS
+        marked = 0;
+        nas_mark();
+        nas_mark();
+#endif
         begun = ticks();
         NAME(NAS_PROGRAM, _run)();
         took = ticks() - begun;
         move(SYS_WRITE, outputs, NAME(NAS_PROGRAM, _output)(), NAS_OUTPUT_BYTES);
         move(SYS_WRITE, times, &took, sizeof took);
     }
+#ifdef NAS_MARKS
+    move(SYS_WRITE, open_file("marks.bin", 9, WRITE_BINARY), marks, sizeof marks);
+#endif
     used = ((uint32_t)stack_top - (uint32_t)stack_bottom) - 4 * untouched();
     move(SYS_WRITE, stack, &used, sizeof used);
     ask_host(SYS_EXIT, (const void *)APPLICATION_EXIT);

@@ -55,7 +55,7 @@ typedef struct {
     nas_requantize out;
 } nas_fully_connected;
 
-/* One operand of an element-wise sum on the fine grid that both share. */
+/* value * multiplier / 2^(31 + shift), and the zero point of its grid */
 typedef struct {
     int32_t multiplier;
     int8_t shift;
@@ -67,6 +67,26 @@ typedef struct {
     nas_operand a, b, out;
     int8_t low, high;
 } nas_add;
+
+typedef struct {
+    uint32_t count, period; /* the second operand has period values, which are repeated */
+    int8_t a_zero_point, b_zero_point;
+    nas_operand out;
+    int8_t low, high;
+} nas_multiply;
+
+typedef struct {
+    uint32_t count;
+    int8_t in_zero_point;
+    nas_operand out;
+    int8_t low, high;
+} nas_rescale;
+
+typedef struct {
+    uint32_t outer, reduced, inner;
+    int32_t bias;
+    nas_operand out;
+} nas_mean;
 
 typedef struct {
     nas_window window;
@@ -85,6 +105,12 @@ typedef struct {
     uint32_t count;
 } nas_copy;
 
+/* Blocks of each of count inputs, behind each other, and so on: repeats times. */
+typedef struct {
+    uint32_t repeats, count;
+    const int32_t *blocks; /* bytes */
+} nas_concatenate;
+
 typedef struct {
     uint16_t rows, classes;
     int32_t multiplier; /* of differences, to 5 integer bits */
@@ -97,6 +123,10 @@ void nas_conv_run(const nas_conv *layer, const int8_t *x, int8_t *y, void *scrat
 void nas_depthwise_run(const nas_depthwise *layer, const int8_t *x, int8_t *y);
 void nas_fully_connected_run(const nas_fully_connected *layer, const int8_t *x, int8_t *y);
 void nas_add_run(const nas_add *layer, const int8_t *a, const int8_t *b, int8_t *y);
+void nas_multiply_run(const nas_multiply *layer, const int8_t *a, const int8_t *b, int8_t *y);
+void nas_rescale_run(const nas_rescale *layer, const int8_t *x, int8_t *y);
+void nas_mean_run(const nas_mean *layer, const int8_t *x, int8_t *y);
+void nas_concatenate_run(const nas_concatenate *layer, const int8_t *const *inputs, int8_t *y);
 void nas_average_pool_run(const nas_pool *layer, const int8_t *x, int8_t *y);
 void nas_max_pool_run(const nas_pool *layer, const int8_t *x, int8_t *y);
 void nas_pad_run(const nas_pad *layer, const int8_t *x, int8_t *y);

@@ -1,4 +1,4 @@
-/* Padding: zeros around a map and behind its channels; and plain copies. Both go from low to high addresses. */
+/* Zeros around a map and behind its channels; plain copies; tensors behind each other. From low to high addresses. */
 #include "nas_arithmetic.h"
 
 void nas_pad_run(const nas_pad *layer, const int8_t *x, int8_t *y)
@@ -24,4 +24,15 @@ void nas_pad_run(const nas_pad *layer, const int8_t *x, int8_t *y)
 void nas_copy_run(const nas_copy *layer, const int8_t *x, int8_t *y)
 {
     nas_copy_bytes(y, x, (int32_t)layer->count);
+}
+
+void nas_concatenate_run(const nas_concatenate *layer, const int8_t *const *inputs, int8_t *y)
+{
+    for (uint32_t i = 0; i < layer->repeats; i++) {
+        for (uint32_t k = 0; k < layer->count; k++) {
+            const int32_t block = layer->blocks[k];
+            nas_copy_bytes(y, inputs[k] + (int32_t)i * block, block);
+            y += block;
+        }
+    }
 }
