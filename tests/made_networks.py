@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.export.c.layers import Layer
 from nas.export.c.program import Program
+from nas.export.c.source import Layer
 
 MAKE = Path(__file__).parent / "data" / "models" / "make.py"
 RELU, RELU6 = 1, 3  # schema.fbs: ActivationFunctionType

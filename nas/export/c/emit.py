@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas.export.c.layers import Fields, Layer, Table
 from nas.export.c.program import Program
+from nas.export.c.source import Fields, Layer, Table
 from nas.files import write_bytes
 
 LINE = 116  # characters of a row of constants

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nas.errors import InputError
-from nas.export.flatbuffer import load
-from nas.export.model_reader import read_model
+from nas.export.c.source import Array, Fields, Layer, Source, Table, TensorGrid
 from nas.fixed_point import MANTISSA_BITS, quantized_multipliers, rescaled
 from nas.model_file import FileOp, ModelFile, elements, operand, result
 from nas.models.int8 import ADD_SHIFT, QMAX, QMIN
@@ -28,94 +25,6 @@ SAME_GRID = {"multiplier": 1 << (MANTISSA_BITS - 1), "shift": -1}  # times 1
 DIFFERENCE_BITS = 5  # reference/softmax.h: kScaledDiffIntegerBits
 MAX_SIZE = (1 << 16) - 1  # of a map, in each direction: uint16_t in nas_kernels.h
 MAX_TAPS = (1 << 8) - 1  # of kernels, strides, dilations, paddings: uint8_t
-
-Array = np.ndarray[Any, Any]
-Fields = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """An array of constants in flash."""
-
-    ctype: str
-    values: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One call of a kernel: ``nas_KERNEL_run(&constants, inputs..., output)``."""
-
-    kernel: str
-    """Of ``nas_kernels.h``: ``conv``, ``depthwise``, ...; a key of ``KERNELS``."""
-    op: FileOp
-    inputs: tuple[int, ...]
-    """Those tensors of the file that are no constants."""
-    fields: Fields
-    """Members of its struct: integers, a ``Table``, or further members."""
-    scratch_bytes: int = 0
-
-    @property
-    def output(self) -> int:
-        """Tensor of the file."""
-        return self.op.outputs[0]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorGrid:
-    """Real value = scale * (q - zero_point)."""
-
-    scales: Array
-    """float32, one or one per channel."""
-    zero_point: int
-
-    @property
-    def scale(self) -> float:
-        """Of the whole tensor."""
-        return float(self.scales[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file as its layers are made of it."""
-
-    model: ModelFile
-    grids: tuple[TensorGrid | None, ...]
-    data: tuple[bytes, ...]
-    """Constants of each tensor; empty for activations."""
-
-    def grid(self, tensor: int) -> TensorGrid:
-        """Of a tensor that must have one.
-
-        Raises:
-            InputError: it has none.
-        """
-        found = self.grids[tensor]
-        if found is None:
-            raise InputError(f"tensor {tensor} has no quantisation: the C back end runs INT8 networks only")
-        return found
-
-    def values(self, tensor: int, dtype: str, shape: tuple[int, ...]) -> Array:
-        """Constants of a tensor, as int64."""
-        return np.frombuffer(self.data[tensor], dtype).reshape(shape).astype(np.int64)
-
-
-def read_source(data: bytes) -> Source:
-    """A ``.tflite`` file with its grids and constants.
-
-    Raises:
-        InputError: no such file, or a damaged one.
-    """
-    tree = load(data)
-    tensors = tree.subgraphs[0].tensors
-    buffers = [tree.buffers[raw.buffer].data for raw in tensors]
-    constants = tuple(b"" if buffer is None else bytes(memoryview(buffer)) for buffer in buffers)
-    return Source(read_model(data), tuple(_grid(raw.quantization) for raw in tensors), constants)
-
-
-def _grid(raw: Any) -> TensorGrid | None:
-    if raw is None or raw.scale is None or len(raw.scale) == 0 or raw.zeroPoint is None:
-        return None
-    return TensorGrid(np.asarray(raw.scale, np.float32), int(raw.zeroPoint[0]))
 
 
 def make_layer(source: Source, op: FileOp) -> Layer:

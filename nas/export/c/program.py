@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nas.errors import InputError
-from nas.export.c.layers import Layer, Source, make_layer, read_source
+from nas.export.c.layers import make_layer
+from nas.export.c.source import Layer, Source, read_source
 from nas.model_file import tensor_bytes
 from nas.plan.placement import Kernels, Placement, PlanKind, Planning
 from nas.plan.planner import plan_model

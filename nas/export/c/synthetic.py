@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from nas.cost.lowering import lower
-from nas.export.c.layers import Source, TensorGrid
+from nas.export.c.source import Source, TensorGrid
 from nas.models.int8 import QMIN
 from nas.space.graph import Graph, OpKind
 
