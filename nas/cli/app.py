@@ -13,6 +13,7 @@ from nas import __version__
 from nas.cli.cost import cost
 from nas.cli.data import data
 from nas.cli.doctor import doctor
+from nas.cli.dut import dut
 from nas.cli.export import export
 from nas.cli.lists import mcus, spaces
 from nas.cli.plan import plan
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, train, validate, export, plan, cost, spaces, mcus, doctor):
+for command in (search, train, validate, export, plan, cost, dut, spaces, mcus, doctor):
     app.command(no_args_is_help=command not in (spaces, mcus, doctor))(command)
 app.add_typer(data, name="data")
 

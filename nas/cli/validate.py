@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.errors import ValidationError
-from nas.units import format_latency, format_score
+from nas.errors import InputError, ValidationError
+from nas.units import format_figures, format_latency, format_score
 
 HEAVIEST = 4  # layers that are named
 
@@ -20,8 +20,18 @@ def validate(
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
     target: Annotated[
         str,
-        typer.Option(help="Where it runs: host, or emulated: cortex-m4, -m7, -m33, -m55, or an MCU of nas mcus."),
+        typer.Option(
+            help="Where it runs: host, or emulated: cortex-m4, -m7, -m33, -m55, or an MCU of nas mcus; or a board, "
+            "serial:PORT."
+        ),
     ] = "host",
+    mode: Annotated[
+        str | None,
+        typer.Option(help="Over the benchmark's serial protocol: accuracy, or performance (5 windows of 10 s)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --mode: folder for log.txt, results.txt and results.json.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Run a model in TensorFlow Lite Micro and LiteRT and score it.
@@ -29,10 +39,14 @@ def validate(
     Example: nas validate kws_ref_model.tflite --task kws --data kws01/
 
     With --target cortex-m4 its C code runs on an emulated core too, every instruction counted; with --target
-    stm32l4r5zi the time is modelled at the clock of that microcontroller.
+    stm32l4r5zi the time is modelled at the clock of that microcontroller. --mode and serial:PORT measure as the
+    runner of MLPerf Tiny does.
     """
     from nas.cli.console import ConsoleReporter
 
+    if mode is not None or target.startswith("serial:"):
+        _bench(model, task, data, target, mode or "accuracy", out, as_json)
+        return
     with ConsoleReporter() as reporter:
         from nas.pipeline.validate import validate_model
 
@@ -43,6 +57,29 @@ def validate(
         _show(result)
     if target != "host" and not result["bit_exact"]:
         raise ValidationError(f"the outputs on the emulated {target} are not those of TensorFlow Lite Micro")
+
+
+def _bench(model: Path, task: str, data: str | None, target: str, mode: str, out: Path | None, as_json: bool) -> None:
+    """The benchmark's own measurement."""
+    from nas.cli.console import ConsoleReporter
+    from nas.pipeline.bench import Mode, measure
+
+    if mode not in list(Mode):
+        raise InputError(f"--mode {mode}: expected {' or '.join(Mode)}")
+    with ConsoleReporter() as reporter:
+        result = measure(model, task, data, target, Mode(mode), out, reporter)
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif mode == Mode.ACCURACY:
+        typer.echo(
+            f"{result['benchmark']} on {target}, {result['files']} files over the serial protocol: "
+            f"Top-1 {result['top1_percent']:.1f}%, AUC {result['auc']:.3f}"
+        )
+    else:
+        typer.echo(
+            f"{result['benchmark']} on {target}: median throughput {format_figures(result['throughput'])} inferences "
+            f"per second{'' if target.startswith('serial:') or target in ('host', 'litert') else ', modelled'}"
+        )
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ DISTRIBUTION = "mcu-nas"
 EXTRAS = {  # of pyproject.toml, but for those who change nas
     "speech": "builtin speech, nas search --keywords",
     "emulation": "nas validate --target cortex-m4, cortex-m7, cortex-m33",
+    "serial": "nas validate --target serial:PORT, a board",
     "postgresql": "nas search --storage postgresql://",
     "mysql": "nas search --storage mysql://",
 }

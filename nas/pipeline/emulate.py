@@ -24,6 +24,7 @@ from nas.pipeline.cost import read_model_file
 from nas.space.lookup import list_files
 from nas.tasks.base import Int8Array
 
+HOST = "host"  # not emulated
 RANDOM_SAMPLES = 20  # compared with TFLM beside the real ones
 COUNTED_SAMPLES = 3  # counts depend on the input by some 0.02 %: where values are clamped
 SEED = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from nas.engines.run_folder import RunFolder
-from nas.errors import InputError, RunFolderError
-from nas.export.flatbuffer import input_detail, output_detail
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
-from nas.pipeline.emulate import emulate, find_target, is_bit_exact
+from nas.pipeline.emulate import HOST, emulate, find_target, is_bit_exact
 from nas.pipeline.reporter import Reporter
-from nas.tasks import Task, TaskSettings, get_task, load_evaluation_folder
-from nas.tasks.base import InputQuantization, Split
-from nas.tasks.metric import Score, find_metric
+from nas.pipeline.tested import open_tested
+from nas.tasks import Task, load_evaluation_folder
+from nas.tasks.base import Split
+from nas.tasks.metric import Score
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 EXACT_SAMPLES = 100  # compared bit by bit between TFLM and LiteRT's reference kernels, or the emulated core
-HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +49,11 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
         ValidationError: a runtime refuses the model.
     """
     place = None if target == HOST else find_target(target)
-    path, run = _find_model(what)
-    model, asked = path.read_bytes(), _asked(run)
-    data = data or asked.get("data")
-    task = _fitted(get_task(task_name, data, TaskSettings.from_json(asked.get("settings", {}))), model)
-    convert = _input_converter(model, task)
-    _require_classes(path, model, task)
-    sets = _evaluation_sets(task, data, reporter)
+    tested = open_tested(what, task_name, data)
+    model, task, convert, grid, metric = tested.model, tested.task, tested.convert, tested.output, tested.metric
+    sets = _evaluation_sets(task, tested.data, reporter)
     core = None if place is None else emulate(model, place.core)  # before minutes of scoring: tools may be missing
     litert, tflm = LiteRtModel(model), TflmModel(model)
-    output, metric = output_detail(model), find_metric(task.objective, task.metric)
-    grid = InputQuantization(output.scale, output.zero_point)
     results = []
     for one in sets:
         counted = score(in_real_units(litert.run, convert, grid), one.split, metric)
@@ -72,7 +62,7 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     few = convert(np.asarray(sets[0].split.features[:EXACT_SAMPLES]))
     arena = measure_arena(model)
     found = {
-        "model": str(path),
+        "model": str(tested.path),
         "task": task.name,
         "target": target,
         "metric": task.metric,
@@ -103,48 +93,6 @@ def _told(reporter: Reporter, one: NamedSamples, where: str) -> Callable[[int, i
     return lambda done, total: reporter.progress(f"{one.name} in {where}", done, total)
 
 
-def _find_model(what: Path) -> tuple[Path, RunFolder | None]:
-    if what.is_dir():
-        run = RunFolder.open(what)
-        path = run.winner / "model.tflite"
-        if not path.is_file():
-            raise RunFolderError(f"the run in {what} has no model yet: there is no {path}")
-        return path, run
-    if not what.is_file():
-        raise InputError(f"no model {what}: give a run folder or a .tflite file")
-    return what, None
-
-
-def _asked(run: RunFolder | None) -> dict[str, Any]:
-    """What a run was asked for; nothing where there is none."""
-    record = run.record() if run else {}
-    return dict(record.get("request", record))
-
-
-def _fitted(task: Task, model: bytes) -> Task:
-    """The task on samples of the shape that the model takes, where that could be one of images."""
-    match input_detail(model).shape:
-        case (1, height, width, (1 | 3) as channels):
-            return task.fitted((height, width, channels))
-    return task
-
-
-def _require_classes(path: Path, model: bytes, task: Task) -> None:
-    """Hold the classes of the data against those that the model tells apart.
-
-    Raises:
-        InputError: another number of them, or, of the user's own, other names than in training.
-    """
-    outputs = int(np.prod(output_detail(model).shape))
-    if task.metric == "accuracy" and outputs != len(task.classes):
-        raise InputError(f"{path} tells {outputs} classes apart, the task {task.name} has {len(task.classes)} here")
-    record = path.parent / "validation.json"
-    if task.custom and record.is_file():
-        trained = json.loads(record.read_text())["data"]["classes"]
-        if trained != list(task.classes):
-            raise InputError(f"{path} was trained for {', '.join(trained)}; the data has {', '.join(task.classes)}")
-
-
 def _evaluation_sets(task: Task, data: str | None, reporter: Reporter) -> list[NamedSamples]:
     if data is not None and any(Path(data).glob("y_labels*.csv")):
         found = load_evaluation_folder(Path(data), task)
@@ -156,25 +104,6 @@ def _evaluation_sets(task: Task, data: str | None, reporter: Reporter) -> list[N
     if grid is not None:
         test = Split(grid.quantize(np.asarray(test.features)), np.asarray(test.labels), test.anomalous)
     return [NamedSamples(f"{dataset.name} test", test)]
-
-
-def _input_converter(model: bytes, task: Task) -> Callable[[Any], Int8Array]:
-    """``NamedSamples`` -> INT8 on the model's grid: the same values where the task's grid is equal.
-
-    Raises:
-        InputError: the model takes another number of values, or another type.
-    """
-    detail, grid = input_detail(model), task.input_quantization
-    if detail.dtype != "int8" or np.prod(detail.shape) != np.prod(task.input_shape):
-        raise InputError(
-            f"the model takes {detail.dtype} {detail.shape}, the task {task.name} gives int8 {task.input_shape}"
-        )
-    if grid is None:
-        return InputQuantization(detail.scale, detail.zero_point, rounds=True).quantize
-    if np.isclose(detail.scale, grid.scale, rtol=1e-6) and detail.zero_point == grid.zero_point:
-        return lambda inputs: inputs
-    own = InputQuantization(detail.scale, detail.zero_point)
-    return lambda inputs: own.quantize(grid.dequantize(inputs))
 
 
 def _figures(found: Score, prefix: str = "") -> dict[str, Any]:

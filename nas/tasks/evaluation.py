@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.errors import DataError
 from nas.tasks.ad import AnomalyDetection
@@ -90,8 +92,20 @@ def _read_input(listed_in: Path, number: int, name: str, task: Task) -> Int8Arra
         raise DataError(
             f"{path}: {len(data):,} bytes, expected {expected:,} ({task.wire_type} {task.input_shape}) for {task.name}"
         )
-    values = np.frombuffer(data, task.wire_type).astype(np.int16).reshape(task.input_shape)
-    return (values - 128 if task.wire_type == "uint8" else values).astype(np.int8)
+    return from_wire(data, task)
+
+
+def from_wire(data: bytes, task: Task) -> npt.NDArray[Any]:
+    """One sample as it goes over the wire: on the task's INT8 grid, or float32 where the task has none."""
+    values = np.frombuffer(data, np.dtype(task.wire_type).newbyteorder("<")).reshape(task.input_shape)
+    if task.wire_type == "float32":
+        return values.astype(np.float32)
+    return (values.astype(np.int16) - 128 if task.wire_type == "uint8" else values).astype(np.int8)
+
+
+def wire_bytes(task: Task) -> int:
+    """Bytes of one sample on the wire."""
+    return int(np.prod(task.input_shape)) * np.dtype(task.wire_type).itemsize
 
 
 def _read_clips(path: Path, lines: list[tuple[int, str]], task: AnomalyDetection) -> EvaluationSet:

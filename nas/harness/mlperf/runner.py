@@ -1,0 +1,188 @@
+"""MLPerf Tiny's runner: drives a device over its serial protocol and measures accuracy or performance.
+
+Sequences, chunks and limits are those of the benchmark's own runner (mlcommons/tiny, benchmark/runner).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nas.errors import ValidationError
+from nas.harness.mlperf.device import Device
+
+READY = "m-ready"
+CHUNK_BYTES = 31  # of input in one command: "db " and 62 digits
+WINDOWS = 5
+WINDOW_SECONDS = 10.0  # of device time, each at least
+SPARE = 1.1  # inferences above what a window should need
+ANSWER_SECONDS = 5.0  # until the next line of an answer
+INFERENCE_SECONDS = 30.0  # likewise, while a network runs
+WARMUPS = 10
+
+
+class Link(Protocol):
+    """A line to a device."""
+
+    def send(self, data: bytes) -> None:
+        """Bytes to the device."""
+
+    def receive(self, seconds: float) -> bytes:
+        """Some bytes from the device; none where nothing came in that time.
+
+        Raises:
+            ValidationError: the device is gone.
+        """
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class DirectLink:
+    """To a device in this process."""
+
+    def __init__(self, device: Device) -> None:
+        self._device, self._waiting = device, device.boot()
+
+    def send(self, data: bytes) -> None:
+        """Answered at once."""
+        self._waiting += self._device.receive(data)
+
+    def receive(self, seconds: float) -> bytes:
+        """All that there is."""
+        waiting, self._waiting = self._waiting, b""
+        return waiting
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one inference command told."""
+
+    microseconds: int
+    inferences: int
+    results: tuple[float, ...]
+
+    @property
+    def throughput(self) -> float:
+        """Inferences per second."""
+        return self.inferences / self.microseconds * 1e6 if self.microseconds else math.inf
+
+
+class Runner:
+    """Talks to one device; ``log`` holds every line of the conversation."""
+
+    def __init__(self, link: Link) -> None:
+        """Nothing is sent yet."""
+        self.link, self.log = link, list[str]()
+        self._rest = b""
+
+    def identify(self) -> str:
+        """What the device reports as its model, ``kws01`` for instance.
+
+        Raises:
+            ValidationError: no device, or one that does not say.
+        """
+        self._drain()
+        self.ask("name")
+        lines = self.ask("profile")
+        found = next((match[1] for line in lines if (match := re.fullmatch(r"m-model-\[(.*)\]", line))), None)
+        if found is None:
+            raise ValidationError(f"the device does not say which benchmark it runs: {_shown(lines)}")
+        return found
+
+    def load(self, data: bytes) -> None:
+        """Send one input.
+
+        Raises:
+            ValidationError: the device did not take it.
+        """
+        self.ask(f"db load {len(data)}")
+        lines: list[str] = []
+        for start in range(0, len(data), CHUNK_BYTES):
+            lines = self.ask(f"db {data[start : start + CHUNK_BYTES].hex()}")
+        if "m-load-done" not in lines:
+            raise ValidationError(f"the device did not take {len(data)} bytes of input: {_shown(lines)}")
+
+    def infer(self, count: int, warmups: int) -> Answer:
+        """Run the input that is loaded.
+
+        Raises:
+            ValidationError: no times or results.
+        """
+        lines = self.ask(f"infer {count} {warmups}")
+        laps = [int(match[1]) for line in lines if (match := re.fullmatch(r"m-lap-us-(\d+)", line))]
+        found = [match[1] for line in lines if (match := re.fullmatch(r"m-results-\[(.*)\]", line))]
+        try:
+            results = tuple(float(part) for part in found[0].split(",") if part.strip())
+            if len(laps) != 2 or not results or not all(map(math.isfinite, results)):
+                raise ValueError
+        except (IndexError, ValueError):
+            raise ValidationError(f"the device told no times or no results: {_shown(lines)}") from None
+        return Answer(laps[1] - laps[0], count, results)
+
+    def windows(self, inputs: Sequence[bytes]) -> Iterator[Answer]:
+        """Measured windows of at least ``WINDOW_SECONDS`` of device time, one for each of the first five inputs.
+
+        Raises:
+            ValidationError: the device's clock stands still, or it is too slow for the protocol.
+        """
+        self.load(inputs[0])
+        probe = self.infer(1, 1)
+        if probe.microseconds <= 0:
+            probe = self.infer(1000, 0)
+        if probe.microseconds <= 0:
+            raise ValidationError("the clock of the device stands still: no performance can be measured")
+        count = math.ceil(SPARE * WINDOW_SECONDS * probe.throughput)
+        for data in inputs[:WINDOWS]:
+            self.load(data)
+            answer = self.infer(count, min(WARMUPS, count))
+            if answer.microseconds < WINDOW_SECONDS * 1e6:  # it became faster
+                count = math.ceil(SPARE * WINDOW_SECONDS * answer.throughput)
+                answer = self.infer(count, 0)
+            yield answer
+
+    def ask(self, command: str) -> list[str]:
+        """Send a command and return the lines of its answer, without the last, ``m-ready``.
+
+        Raises:
+            ValidationError: no line came for so many seconds, the device reported an error, or it is gone.
+        """
+        patience = INFERENCE_SECONDS if command.startswith("infer") else ANSWER_SECONDS
+        self.log.append(f"TX: {command}%")
+        self.link.send(command.encode() + b"%")
+        lines: list[str] = []
+        while (line := self._line(patience)) != READY:
+            lines.append(line)
+        if error := next((line for line in lines if line.startswith("e-[")), None):
+            raise ValidationError(f"the device answers {command[:40]!r} with {error}")
+        return lines
+
+    def _line(self, patience: float) -> str:
+        end = time.monotonic() + patience
+        while b"\n" not in self._rest:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise ValidationError(
+                    f"no answer from the device for {patience:g} s; its last lines: {_shown(self.log)}"
+                )
+            self._rest += self.link.receive(left)
+        line, _, self._rest = self._rest.partition(b"\n")
+        text = line.decode("ascii", errors="replace").strip()
+        self.log.append(text)
+        return text
+
+    def _drain(self) -> None:
+        """Leave what a device said when it was switched on."""
+        while self.link.receive(0.2):
+            pass
+
+
+def _shown(lines: Sequence[str]) -> str:
+    return "; ".join(line for line in lines[-4:] if line) or "nothing"

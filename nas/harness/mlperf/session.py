@@ -1,0 +1,187 @@
+"""One run of the benchmark on a device: its files in, accuracy or throughput and the official result files out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import DataError
+from nas.files import write_bytes, write_json
+from nas.harness.mlperf.runner import WINDOWS, Answer, Runner
+from nas.tasks.metric import roc_auc
+
+LIST = "y_labels.csv"
+DASHES = "-" * 59
+RULE = "ulp-mlperf"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a list: a file and its class, and how it is cut where it is sent in pieces (AD)."""
+
+    file: str
+    classes: int
+    label: int
+    bytes_to_send: int | None = None
+    stride: int | None = None
+
+    def pieces(self, data: bytes) -> list[bytes]:
+        """What is sent of the file, one after another."""
+        if self.bytes_to_send is None or self.stride is None:
+            return [data]
+        last = len(data) - self.bytes_to_send
+        return [data[start : start + self.bytes_to_send] for start in range(0, last + 1, self.stride)]
+
+
+@dataclass(slots=True)
+class Session:
+    """What was measured so far; ``write`` may be called at any time, so that nothing is lost."""
+
+    runner: Runner
+    folder: Path
+    """Of the evaluation files."""
+    entries: list[Entry]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    """Lines of ``results.txt``."""
+
+    def accuracy(self, progress: Progress) -> dict[str, float]:
+        """Every file once, as the benchmark's code judges them: Top-1 in percent, and AUC.
+
+        Raises:
+            DataError: a file is missing.
+            ValidationError: the device does not answer as it should; what was measured before stays.
+        """
+        scores = []
+        for number, entry in enumerate(self.entries, 1):
+            answers = [self._one(piece) for piece in entry.pieces(self._read(entry))]
+            vectors = [np.array(answer.results) for answer in answers]
+            scores.append(np.mean([_normalised(vector) for vector in vectors], axis=0))
+            self._note(entry, answers, "a", iterations=1, warmups=0)
+            progress(number, len(self.entries))
+        labels = np.array([entry.label for entry in self.entries])
+        found = {
+            "top1_percent": 100 * float(np.mean(_classes(scores) == labels)),
+            "auc": _auc(np.stack(scores), labels),
+        }
+        self.words += [self._rule(f"Top 1% = {found['top1_percent']:2.1f}"), self._rule(f"AUC = {found['auc']:.3f}")]
+        return found
+
+    def performance(self, progress: Progress) -> dict[str, Any]:
+        """Five windows of ten seconds of device time at least; the median of inferences per second.
+
+        Raises:
+            DataError: fewer files than windows.
+            ValidationError: as ``accuracy``.
+        """
+        if len(self.entries) < WINDOWS:
+            raise DataError(f"{self.folder}: {len(self.entries)} files, performance takes {WINDOWS}")
+        first = [entry.pieces(self._read(entry))[0] for entry in self.entries[:WINDOWS]]
+        throughputs = []
+        for number, answer in enumerate(self.runner.windows(first), 1):
+            throughputs.append(answer.throughput)
+            self._note(self.entries[number - 1], [answer], "p", iterations=answer.inferences, warmups=0)
+            self.words += [
+                f"Performance results for window {number}",
+                f"    # Inferences : {answer.inferences}",
+                f"    Runtime: {answer.microseconds / 1e6:.3f} sec.",
+                f"    Throughput: {answer.throughput:.3f} inf./sec.",
+                "    Runtime requirements have been met.",
+            ]
+            progress(number, WINDOWS)
+        median = statistics.median(throughputs)
+        self.words += [self._rule(text) for text in (DASHES, f"Median throughput is {median:10.3f} inf./sec.", DASHES)]
+        return {"throughput": median, "windows": throughputs}
+
+    def write(self, out: Path) -> None:
+        """``log.txt``, ``results.txt`` and ``results.json``, as the benchmark's runner names them."""
+        out.mkdir(parents=True, exist_ok=True)
+        write_bytes(out / "log.txt", _text([*self.runner.log, *self.words]))
+        write_bytes(out / "results.txt", _text(self.words))
+        write_json(out / "results.json", self.rows)
+
+    def _one(self, data: bytes) -> Answer:
+        self.runner.load(data)
+        return self.runner.infer(1, 0)
+
+    def _read(self, entry: Entry) -> bytes:
+        path = self.folder / entry.file
+        if not path.is_file():
+            raise DataError(f"{self.folder / LIST}: {entry.file} is not there; unpack the evaluation files again")
+        return path.read_bytes()
+
+    def _note(self, entry: Entry, answers: Sequence[Answer], mode: str, iterations: int, warmups: int) -> None:
+        took = sum(answer.microseconds for answer in answers)
+        results = [list(answer.results) for answer in answers]
+        infer: dict[str, Any] = {
+            "results": results[0] if len(results) == 1 else results,
+            "elapsed_time": took,
+            "total_inferences": len(answers),
+            "iterations": iterations,
+            "warmups": warmups,
+        }
+        if mode == "p":
+            infer["throughput"] = answers[0].throughput
+        described = {("class" if key == "label" else key): value for key, value in asdict(entry).items()}
+        self.rows.append({**described, "infer": infer, "mode": mode})
+
+    @staticmethod
+    def _rule(text: str) -> str:
+        return f"{time.strftime('%m%d.%H%M%S')} {RULE}: {text}"
+
+
+def open_session(runner: Runner, folder: Path) -> Session:
+    """A session over the files that a folder lists.
+
+    Raises:
+        DataError: no list, or a line that cannot be read.
+    """
+    path = folder / LIST
+    if not path.is_file():
+        raise DataError(f"{folder}: no {LIST} here; give the benchmark's folder of evaluation files")
+    return Session(runner, folder, list(_entries(path)))
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        name, *fields = (part.strip() for part in line.split(","))
+        if not name:
+            continue
+        if len(fields) not in (2, 4) or not all(part.isdecimal() for part in fields):
+            raise DataError(
+                f"{path}:{number}: cannot read {line.strip()!r}; expected file,classes,class[,bytes,stride]"
+            )
+        yield Entry(name, *map(int, fields))
+
+
+def _normalised(results: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    total = results.sum()
+    return results / total if len(results) > 1 and total else results
+
+
+def _classes(scores: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    return np.array([score.argmax() for score in scores])
+
+
+def _auc(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
+    """Of the one output, of the second of two, or the mean of each class against the rest; NaN where one is missing."""
+    if scores.shape[1] <= 2:
+        scores, labels = scores[:, -1:], labels[:, None] == 1
+    else:
+        labels = labels[:, None] == np.arange(scores.shape[1])
+    if not all(0 < column.sum() < len(column) for column in labels.T):
+        return math.nan
+    return float(np.mean([roc_auc(*pair) for pair in zip(scores.T, labels.T, strict=True)]))
+
+
+def _text(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -1,0 +1,111 @@
+"""A network as the device under test of MLPerf Tiny: in TensorFlow Lite Micro or on an emulated core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import InputError
+from nas.harness.litert import LiteRtModel
+from nas.harness.mlperf.device import Device
+from nas.harness.tflm import TflmModel
+from nas.pipeline.emulate import HOST, emulate, find_target
+from nas.pipeline.tested import Tested, open_tested
+from nas.tasks.base import Int8Array
+from nas.tasks.evaluation import from_wire, wire_bytes
+from nas.tasks.metric import Objective
+
+BENCHMARKS = {"kws": "kws01", "vww": "vww01", "ic": "ic01", "ic2": "ic02", "ad": "ad01"}
+"""Task -> what the device reports as its model."""
+
+
+RUNTIMES: Mapping[str, type[TflmModel] | type[LiteRtModel]] = {HOST: TflmModel, "litert": LiteRtModel}
+"""Where a network may run in this process; the benchmark's published accuracies are those of LiteRT."""
+
+
+class Time(StrEnum):
+    """Which clock a device has."""
+
+    REAL = "real"
+    """That of this machine."""
+    MODELLED = "modelled"
+    """The modelled time of the microcontroller, which passes at once."""
+    PACED = "paced"
+    """The same, and the device takes as long."""
+
+
+class WireNetwork:
+    """A network that takes the benchmark's bytes and gives its results; see ``nas.harness.mlperf.device.Answerer``."""
+
+    def __init__(self, tested: Tested, run: Callable[[Int8Array], Int8Array], passes: Callable[[], None]) -> None:
+        """Nothing is loaded: its first input is zeros.
+
+        Args:
+            tested: the model.
+            run: the same on some runtime, (1, ...) int8 -> (1, k) int8.
+            passes: called after each inference.
+        """
+        self._tested, self._run, self._passes = tested, run, passes
+        self.input_bytes = wire_bytes(tested.task)
+        self.load(bytes(self.input_bytes))
+        self._output: np.ndarray[Any, Any] = np.zeros(0)
+
+    def load(self, data: bytes) -> None:
+        """Take the bytes of one input."""
+        self._sample = from_wire(data, self._tested.task)[None]
+        self.input = self._tested.convert(self._sample)
+
+    def infer(self) -> None:
+        """Run it once."""
+        self._output = self._tested.output.dequantize(self._run(self.input))[0]
+        self._passes()
+
+    def results(self) -> list[float]:
+        """One value per class, or how far the output is from the input; nothing before the first inference."""
+        if self._output.size and self._tested.task.objective is Objective.RECONSTRUCT:
+            return [float(np.square(self._output - self._sample.reshape(-1)).mean())]
+        return [float(value) for value in self._output]
+
+
+class _ModelledClock:
+    """Moves on by the time of an inference."""
+
+    def __init__(self, milliseconds: float, paced: bool) -> None:
+        self._microseconds, self._of_one, self._paced = 0.0, milliseconds * 1000, paced
+
+    def __call__(self) -> int:
+        return int(self._microseconds)
+
+    def infer(self) -> None:
+        self._microseconds += self._of_one
+        if self._paced:
+            time.sleep(self._of_one / 1e6)
+
+
+def make_device(what: Path, task_name: str, target: str, clock: Time) -> Device:
+    """A device that runs a run's winner or a ``.tflite`` file.
+
+    Raises:
+        InputError: no such model, task or target; a task that the benchmark does not have; or no time is modelled.
+    """
+    tested = open_tested(what, task_name, None)
+    if tested.task.name not in BENCHMARKS or tested.task.custom:
+        raise InputError(f"MLPerf Tiny has no {tested.task.name}: it has {', '.join(BENCHMARKS)}")
+    place = None if target in RUNTIMES else find_target(target)
+    core = None if place is None else emulate(tested.model, place.core).core
+    run = RUNTIMES[target](tested.model).run if core is None else core.run
+    if clock is Time.REAL:
+        network = WireNetwork(tested, run, lambda: None)
+        return Device(BENCHMARKS[tested.task.name], network, lambda: time.perf_counter_ns() // 1000)
+    latency = None
+    if core is not None and place is not None:
+        latency = place.latency_ms(core.count(WireNetwork(tested, run, lambda: None).input).instructions)
+    if latency is None:
+        raise InputError(f"--clock {clock}: no time is modelled of {target}; try --target stm32l4r5zi or --clock real")
+    modelled = _ModelledClock(latency["modelled"], clock is Time.PACED)
+    return Device(BENCHMARKS[tested.task.name], WireNetwork(tested, run, modelled.infer), modelled)
