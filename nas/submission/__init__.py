@@ -1,0 +1,1 @@
+"""MLPerf Tiny submissions: what their tree must be, and whether one is."""
