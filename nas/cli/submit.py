@@ -1,36 +1,75 @@
-"""``nas submit``: MLPerf Tiny submissions."""
+"""``nas submit``: MLPerf Tiny submissions, written and checked."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.errors import ValidationError
+from nas.errors import InputError, ValidationError
+
+if TYPE_CHECKING:
+    from nas.submission.checker import Checked
 
 
 def submit(
-    check: Annotated[Path, typer.Option(help="Folder of a submission, ours or not, that holds open/ or closed/.")],
+    runs: Annotated[list[Path] | None, typer.Argument(help="Finished runs, of one or more tasks.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Only check a submission, ours or not: a folder that holds open/ or closed/.")
+    ] = None,
+    org: Annotated[str | None, typer.Option(help="Who submits.")] = None,
+    mcu: Annotated[str, typer.Option(help="Microcontroller that is emulated.")] = "stm32l4r5zi",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the evaluation files: kws01, vww01, ic01, ad01.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the submission.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Check an MLPerf Tiny submission: every rule of the official checker, and those that it misses.
+    """Write an open-division submission from finished runs, or check one.
 
-    Exit code 4: something is wrong; each finding is a line.
+    Each network is measured over the benchmark's serial protocol on an emulated microcontroller, in modelled time; the
+    tree says so, and that it is unverified. A check applies every rule of the official checker, and those that it
+    misses.
 
-    Example: nas submit --check submission/
+    Exit code 4: the submission is not valid; each finding is a line.
+
+    Examples:
+
+    nas submit kws-run/ vww-run/ --org NAME --data mlperf/ --out submission/
+
+    nas submit --check submission/
     """
     from nas.submission.checker import check as check_tree
 
-    checked = check_tree(check)
+    if check is not None:
+        _tell(check_tree(check), check, as_json)
+        return
+    if not runs or org is None or data is None or out is None:
+        raise InputError("give runs with --org NAME, --data FOLDER and --out FOLDER, or --check FOLDER")
+    from nas.cli.console import ConsoleReporter
+    from nas.pipeline.submit import write_submission
+
+    with ConsoleReporter() as reporter:
+        results = write_submission(runs, org, mcu, data, out, reporter)
+    if not as_json:
+        for result in results:
+            typer.echo(
+                f"{result.system} {result.benchmark}: {result.accuracy}, {result.throughput:.1f} inferences per second "
+                f"modelled, flash {result.flash_bytes:,} B, RAM {result.ram_bytes:,} B"
+            )
+    _tell(check_tree(out), out, as_json)
+
+
+def _tell(checked: Checked, root: Path, as_json: bool) -> None:
     if as_json:
         findings = [asdict(finding) for finding in checked.findings]
-        typer.echo(json.dumps({"results": list(checked.results), "findings": findings}))
+        typer.echo(json.dumps({"submission": str(root), "results": list(checked.results), "findings": findings}))
     else:
         for finding in checked.findings:
             typer.echo(str(finding))
         typer.echo(f"{len(checked.results)} results, {len(checked.findings)} findings")
     if checked.findings:
-        raise ValidationError(f"{check} is no valid MLPerf Tiny submission: {len(checked.findings)} findings")
+        raise ValidationError(f"{root} is no valid MLPerf Tiny submission: {len(checked.findings)} findings")

@@ -1,0 +1,76 @@
+"""A submission is written from runs, and passes the check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.errors import InputError
+from nas.harness.mlperf import runner
+from nas.pipeline.reporter import Reporter
+from nas.pipeline.submit import write_submission
+from nas.submission import rules
+from nas.submission.checker import check
+from nas.submission.tree import UNVERIFIED
+
+pytest.importorskip("unicorn", reason="needs the emulator")
+
+
+@pytest.fixture
+def run(checkout: Path) -> Path:
+    return checkout / "exported" / "reference" / "kws-64kb"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A few files of noise in place of the benchmark's."""
+    folder = tmp_path / "data" / "kws01"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        (folder / f"{number}.bin").write_bytes(rng.integers(-128, 128, 490, dtype=np.int8).tobytes())
+    (folder / "y_labels.csv").write_text("".join(f"{number}.bin,12,{number}\n" for number in range(6)))
+    return folder.parent
+
+
+def test_a_submission_of_one_run(run: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short windows, which the check finds, as it does that there are few files; nothing else is wrong."""
+    monkeypatch.setattr(runner, "WINDOW_SECONDS", 0.3)
+    out = tmp_path / "submission"
+    (result,) = write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter())
+    assert (result.system, result.benchmark) == ("stm32l4r5zi__kws_64kb", "kws")
+    assert 1 / result.throughput == pytest.approx(result.latency_ms["modelled"] / 1000, rel=0.01)
+    texts = [finding.text for finding in check(out).findings]
+    assert len(texts) == 2
+    assert "has 6 files, the official list 1000" in texts[0]
+    assert "each must last 10 s" in texts[1]
+    place = out / "open" / "nasorg"
+    described = json.loads((place / "systems" / f"{result.system}.json").read_text())
+    assert set(described) == set(rules.SYSTEM_KEYS)
+    assert (described["Status"], described["Processor(s) Frequencies"]) == ("RDI", "120 MHz")
+    assert UNVERIFIED in (place / "README.md").read_text()
+    assert (
+        "nas train arch.json --data speech_commands --seed 2 --epochs 80"
+        in (place / "code" / "kws" / result.system / "train.sh").read_text()
+    )
+
+    def measured_again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("nas.pipeline.submit._measure", measured_again)
+    assert write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter()) == [result]
+
+
+def test_what_cannot_be_submitted(run: Path, files: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--mcu rp2350: expected a microcontroller whose time is modelled"):
+        write_submission([run], "nasorg", "rp2350", files, tmp_path / "out", Reporter())
+    with pytest.raises(InputError, match="two runs have the same name and task"):
+        write_submission(
+            [run, run.parent / "." / run.name], "nasorg", "stm32l4r5zi", files, tmp_path / "out", Reporter()
+        )
+    with pytest.raises(InputError, match="no evaluation files of kws01 in"):
+        write_submission([run], "nasorg", "stm32l4r5zi", tmp_path / "none", tmp_path / "out", Reporter())
+    assert not (tmp_path / "out").exists()
