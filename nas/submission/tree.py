@@ -89,8 +89,8 @@ def readme(organisation: str, results: Sequence[Result], command: str) -> str:
 |---|---|---|---|---|---|---|
 {rows}
 
-Networks, what they were trained on, and what they get right of the test split of that data. Speakers, scenes or machines of
-the benchmark's files may be in training data; a test split has none.
+Networks, what they were trained on, and what they get right of the test split of that data. Speakers, scenes or
+machines of the benchmark's files may be in training data; a test split has none.
 
 {trained}
 
@@ -124,7 +124,7 @@ Copy the answers into the official form; the first is yours to give.
 9. Numerics: INT8 weights and activations, INT32 sums.
 10. Back end: C99 kernels of mcu-nas, in code/.
 11. Caching of queries or results: none.
-12. Techniques: architecture search; post-training quantisation or quantisation-aware fine-tuning, as each run.json says.
+12. Techniques: architecture search; quantisation after training, or fine-tuning on its grids (each run.json).
 13. Congruent with the rules? No rule is known to be broken; {UNVERIFIED}
 14. Are the system descriptions filled in? Yes. Do they reflect real performance? Time is modelled, not measured.
 15. Included: systems, code, training and conversion scripts, logs, results, this checklist.

@@ -68,9 +68,7 @@ def test_what_cannot_be_submitted(run: Path, files: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="--mcu rp2350: expected a microcontroller whose time is modelled"):
         write_submission([run], "nasorg", "rp2350", files, tmp_path / "out", Reporter())
     with pytest.raises(InputError, match="two runs have the same name and task"):
-        write_submission(
-            [run, run.parent / "." / run.name], "nasorg", "stm32l4r5zi", files, tmp_path / "out", Reporter()
-        )
+        write_submission([run, run], "nasorg", "stm32l4r5zi", files, tmp_path / "out", Reporter())
     with pytest.raises(InputError, match="no evaluation files of kws01 in"):
         write_submission([run], "nasorg", "stm32l4r5zi", tmp_path / "none", tmp_path / "out", Reporter())
     assert not (tmp_path / "out").exists()
