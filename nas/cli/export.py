@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.pipeline.export import Exported
@@ -32,20 +33,27 @@ def export(
         Path | None,
         typer.Option("--c", metavar="DIR", help="Write the network as C99 into this folder instead, kernels and all."),
     ] = None,
+    dut: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="With --c: MLPerf Tiny's device protocol too, for kws, vww, ic or ic2."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Write a smaller .tflite file that computes the same bits in less SRAM, and prove it.
 
     Example: nas export model.tflite --out small.tflite
 
-    With --c DIR: C source that computes TFLM's bits, for any C99 compiler; no heap, no library.
+    With --c DIR: C source that computes TFLM's bits, for any C99 compiler; no heap, no library. With --dut TASK it is
+    MLPerf Tiny's device under test on any board that has a serial port and a clock.
     """
     from nas.cli.console import ConsoleReporter
     from nas.plan.placement import parse_planning
 
     if c is not None:
-        _export_c(model, c, as_json)
+        _export_c(model, c, dut, as_json)
         return
+    if dut is not None:
+        raise InputError("--dut TASK goes with --c DIR")
     with ConsoleReporter() as reporter:
         from nas.pipeline.export import export_model
 
@@ -58,15 +66,17 @@ def export(
         typer.echo(line)
 
 
-def _export_c(model: Path, folder: Path, as_json: bool) -> None:
+def _export_c(model: Path, folder: Path, dut: str | None, as_json: bool) -> None:
+    from nas.pipeline.dut import export_firmware
     from nas.pipeline.emulate import export_c
 
-    program = export_c(model, folder)
+    program = export_c(model, folder) if dut is None else export_firmware(model, folder, dut)
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "arena_bytes": program.arena_bytes}))
         return
     typer.echo(f"{folder}/{program.name}.c and beside it; {program.arena_bytes:,} B of RAM for activations")
-    typer.echo(f"try it: cc {folder}/*.c -o {program.name} && ./{program.name} < input.bin")
+    run = f"./{program.name} < input.bin" if dut is None else f"echo 'profile%' | ./{program.name}"
+    typer.echo(f"try it: cc {folder}/*.c -o {program.name} && {run}")
 
 
 def _lines(result: Exported) -> list[str]:

@@ -21,8 +21,8 @@ def validate(
     target: Annotated[
         str,
         typer.Option(
-            help="Where it runs: host, or emulated: cortex-m4, -m7, -m33, -m55, or an MCU of nas mcus; or a board, "
-            "serial:PORT."
+            help="Where it runs: host, or emulated: cortex-m4, -m7, -m33, -m55, or an MCU of nas mcus; a board, "
+            "serial:PORT; or qemu:MCU, a board of QEMU."
         ),
     ] = "host",
     mode: Annotated[
@@ -44,7 +44,7 @@ def validate(
     """
     from nas.cli.console import ConsoleReporter
 
-    if mode is not None or target.startswith("serial:"):
+    if mode is not None or target.startswith(("serial:", "qemu:")):
         _bench(model, task, data, target, mode or "accuracy", out, as_json)
         return
     with ConsoleReporter() as reporter:

@@ -27,6 +27,8 @@ class Core:
     """Address of its code memory."""
     ram: int
     """Address of its data memory."""
+    uart: int
+    """Address of its first serial port."""
 
 
 # LLVM's loop strength reduction makes more pointers of the DSP kernels' loops than there are registers: without it, 2
@@ -50,6 +52,7 @@ CORES: Mapping[str, Core] = {
             25_000_000,
             0x0,
             0x20000000,
+            0x40004000,
         ),
         Core(
             "cortex-m7",
@@ -60,6 +63,7 @@ CORES: Mapping[str, Core] = {
             25_000_000,
             0x0,
             0x20000000,
+            0x40004000,
         ),
         Core(
             "cortex-m33",
@@ -70,6 +74,7 @@ CORES: Mapping[str, Core] = {
             20_000_000,
             0x10000000,
             0x38000000,
+            0x50200000,
         ),
         Core(
             "cortex-m55",
@@ -80,6 +85,7 @@ CORES: Mapping[str, Core] = {
             32_000_000,
             0x10000000,
             0x30000000,
+            0x59303000,
         ),
     )
 }

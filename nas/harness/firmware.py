@@ -135,11 +135,25 @@ def build_image(program: Program, core: Core) -> Image:
 
 
 def build_elf(
-    program: Program, core: Core, compiler: Compiler, folder: Path, board: Path | None = None, marked: bool = False
+    program: Program,
+    core: Core,
+    compiler: Compiler,
+    folder: Path,
+    board: Path | None = None,
+    beside: Mapping[str, str] = {},
+    defined: Mapping[str, str] = {},
+    marked: bool = False,
 ) -> Path:
     """Compile and link a program in a folder, by itself or with the code of a board.
 
     Args:
+        program: the network.
+        core: what it is for.
+        compiler: of ``find_compiler``.
+        folder: an empty one.
+        board: source of the board; what lies beside it can be included.
+        beside: file name -> text of sources that are compiled too.
+        defined: macros of them and of the board.
         marked: the program calls the board's ``nas_mark`` before its first layer and after each.
 
     Raises:
@@ -147,7 +161,8 @@ def build_elf(
     """
     write_c(program, folder)
     (folder / "main.c").unlink()
-    (folder / "library.c").write_text(LIBRARY)
+    for name, text in {**beside, "library.c": LIBRARY}.items():
+        (folder / name).write_text(text)
     script, image = folder / "link.ld", folder / "image.elf"
     memory = {"code": core.code, "ram": core.ram, "vectors": VECTORS_BYTES, "stack": STACK_BYTES}
     script.write_text(LINKER_SCRIPT.format(program=program.name, **memory))
@@ -156,13 +171,15 @@ def build_elf(
         "NAS_HEADER": f'"{program.name}.h"',
         "NAS_INPUT_BYTES": program.bytes_of(program.input),
         "NAS_OUTPUT_BYTES": program.bytes_of(program.output),
+        **defined,
         **({"NAS_MARKS": _mark(folder / f"{program.name}.c")} if marked else {}),
     }
     kept = [f"-Wl,-u,{program.name}_{function}" for function in ("run", "input", "output")]
     linking = ["-nostdlib", "-static", "-Wl,--gc-sections", f"-Wl,-T,{script}", *kept, f"-I{folder}"]
     sources = [str(path) for path in (*sorted(folder.glob("*.c")), *([board] if board else []))]
-    defined = [f"-D{name}={value}" for name, value in definitions.items()]
-    command = [*compiler.command, *FLAGS, *defined, *linking, *sources, "-o", str(image)]
+    macros = [f"-D{name}={value}" for name, value in definitions.items()]
+    included = [f"-I{board.parent}"] if board else []
+    command = [*compiler.command, *FLAGS, *macros, *included, *linking, *sources, "-o", str(image)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode:
         words = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()

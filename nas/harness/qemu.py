@@ -57,10 +57,10 @@ class QemuCore:
     def _build(self, marked: bool = False) -> bytes:
         with (
             tempfile.TemporaryDirectory(prefix="nas-board-") as name,
-            as_file(files("nas.harness") / "board" / "board.c") as board,
+            as_file(files("nas.harness") / "board") as boards,
         ):
-            elf = build_elf(self._program, self._core, find_compiler(self._core), Path(name), board, marked)
-            return elf.read_bytes()
+            compiler, board = find_compiler(self._core), boards / "board.c"
+            return build_elf(self._program, self._core, compiler, Path(name), board, marked=marked).read_bytes()
 
     def count(self, sample: Int8Array) -> Cost:
         """What one sample took."""

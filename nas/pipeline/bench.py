@@ -10,10 +10,11 @@ from nas.errors import InputError, ValidationError
 from nas.harness.mlperf.runner import DirectLink, Link, Runner
 from nas.harness.mlperf.serial_port import SerialLink
 from nas.harness.mlperf.session import open_session
-from nas.pipeline.dut import BENCHMARKS, RUNTIMES, Time, make_device
+from nas.pipeline.dut import BENCHMARKS, RUNTIMES, Time, board_link, make_device
 from nas.pipeline.reporter import Reporter
 
 SERIAL = "serial:"  # before the name of a port
+BOARD = "qemu:"  # before a core or microcontroller: a board whose firmware speaks the protocol itself
 
 
 class Mode(StrEnum):
@@ -32,7 +33,8 @@ def measure(
         what: a run folder or a ``.tflite`` file; not looked at where a board is asked.
         task_name: one of the benchmark's tasks.
         data: folder of its evaluation files.
-        target: ``serial:PORT``, or where the network runs: ``host`` (TFLM), ``litert``, an emulated core or MCU.
+        target: ``serial:PORT``; ``qemu:`` and a core or MCU, whose firmware speaks the protocol; or where the network
+            runs here: ``host`` (TFLM), ``litert``, an emulated core or MCU.
         mode: what to measure.
         out: folder for ``log.txt``, ``results.txt`` and ``results.json``, which are written also where it fails.
         reporter: told of progress.
@@ -67,5 +69,7 @@ def measure(
 def _link(what: Path, task_name: str, target: str, mode: Mode) -> Link:
     if target.startswith(SERIAL):
         return SerialLink(target.removeprefix(SERIAL))
+    if target.startswith(BOARD):
+        return board_link(what, task_name, target.removeprefix(BOARD))
     modelled = target not in RUNTIMES and mode is Mode.PERFORMANCE  # only it asks for the time
     return DirectLink(make_device(what, task_name, target, Time.MODELLED if modelled else Time.REAL))

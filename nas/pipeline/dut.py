@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InputError
+from nas.export.c.program import Program, make_program
+from nas.export.c.protocol import protocol_example, protocol_files
+from nas.files import write_bytes
 from nas.harness.litert import LiteRtModel
 from nas.harness.mlperf.device import Device
+from nas.harness.mlperf.firmware_link import FirmwareLink
 from nas.harness.tflm import TflmModel
-from nas.pipeline.emulate import HOST, emulate, find_target
+from nas.pipeline.emulate import HOST, MODEL, emulate, export_c, find_target
 from nas.pipeline.tested import Tested, open_tested
 from nas.tasks.base import Int8Array
 from nas.tasks.evaluation import from_wire, wire_bytes
@@ -87,6 +91,56 @@ class _ModelledClock:
             time.sleep(self._of_one / 1e6)
 
 
+def protocol_in_c(tested: Tested, program: Program) -> dict[str, str]:
+    """File name -> text of the device protocol in C for a network, with what its bytes mean on the wire.
+
+    Raises:
+        InputError: MLPerf Tiny does not have the task, or it sends real values, which the protocol in C does not take.
+    """
+    task = tested.task
+    benchmark = _benchmark(tested)
+    if task.wire_type == "float32" or task.objective is Objective.RECONSTRUCT:
+        raise InputError(f"the device protocol in C has no {benchmark}: its inputs are float32; nas dut has")
+    every = np.arange(256, dtype=np.uint8)
+    inputs = tested.convert((every ^ 128).view(np.int8) if task.wire_type == "uint8" else every.view(np.int8))
+    meant = tested.output.dequantize(np.arange(-128, 128, dtype=np.int16).astype(np.int8))
+    thousandths = [int(f"{max(value, 0):.3f}".replace(".", "")) for value in meant.tolist()]
+    return protocol_files(program, benchmark, inputs.tolist(), thousandths)
+
+
+def board_link(what: Path, task_name: str, target: str) -> FirmwareLink:
+    """A board of QEMU whose firmware speaks the protocol itself; its clock is modelled where that is known.
+
+    Raises:
+        InputError: as ``protocol_in_c``; no such core, compiler or QEMU.
+    """
+    tested, place = open_tested(what, task_name, None), find_target(target)
+    program = make_program(tested.model, MODEL)
+    latency = place.latency_ms(1_000_000)
+    microseconds = latency["modelled"] / 1000 if latency else 0.0
+    return FirmwareLink(program, place.core, protocol_in_c(tested, program), microseconds)
+
+
+def export_firmware(what: Path, folder: Path, task_name: str) -> Program:
+    """Write the C code of a network with the device protocol, and a ``main.c`` that is the device on a computer.
+
+    Raises:
+        InputError: as ``export_c`` and ``protocol_in_c``.
+    """
+    tested = open_tested(what, task_name, None)
+    protocol_in_c(tested, make_program(tested.model, MODEL))  # before anything is written
+    program = export_c(what, folder)
+    for name, text in {**protocol_in_c(tested, program), "main.c": protocol_example(program)}.items():
+        write_bytes(folder / name, text.encode())
+    return program
+
+
+def _benchmark(tested: Tested) -> str:
+    if tested.task.name not in BENCHMARKS or tested.task.custom:
+        raise InputError(f"MLPerf Tiny has no {tested.task.name}: it has {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[tested.task.name]
+
+
 def make_device(what: Path, task_name: str, target: str, clock: Time) -> Device:
     """A device that runs a run's winner or a ``.tflite`` file.
 
@@ -94,18 +148,17 @@ def make_device(what: Path, task_name: str, target: str, clock: Time) -> Device:
         InputError: no such model, task or target; a task that the benchmark does not have; or no time is modelled.
     """
     tested = open_tested(what, task_name, None)
-    if tested.task.name not in BENCHMARKS or tested.task.custom:
-        raise InputError(f"MLPerf Tiny has no {tested.task.name}: it has {', '.join(BENCHMARKS)}")
+    benchmark = _benchmark(tested)
     place = None if target in RUNTIMES else find_target(target)
     core = None if place is None else emulate(tested.model, place.core).core
     run = RUNTIMES[target](tested.model).run if core is None else core.run
     if clock is Time.REAL:
         network = WireNetwork(tested, run, lambda: None)
-        return Device(BENCHMARKS[tested.task.name], network, lambda: time.perf_counter_ns() // 1000)
+        return Device(benchmark, network, lambda: time.perf_counter_ns() // 1000)
     latency = None
     if core is not None and place is not None:
         latency = place.latency_ms(core.count(WireNetwork(tested, run, lambda: None).input).instructions)
     if latency is None:
         raise InputError(f"--clock {clock}: no time is modelled of {target}; try --target stm32l4r5zi or --clock real")
     modelled = _ModelledClock(latency["modelled"], clock is Time.PACED)
-    return Device(BENCHMARKS[tested.task.name], WireNetwork(tested, run, modelled.infer), modelled)
+    return Device(benchmark, WireNetwork(tested, run, modelled.infer), modelled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -151,17 +151,21 @@ def _value(name: str, key: str, value: Any) -> str:
 
 def _table(name: str, table: Table) -> str:
     """Words are aligned: kernels load four weights at once."""
+    aligned = "NAS_ALIGNED(4) " if table.ctype == "int8_t" else ""
+    rows = table_rows(table.values.flatten().tolist())
+    return f"static const {table.ctype} {aligned}{name}[] = {{\n{rows}\n}};\n"
+
+
+def table_rows(values: Iterable[int]) -> str:
+    """Constants of an array, as many in a row as go into it."""
     rows, row = [], "   "
-    for value in table.values.flatten().tolist():
+    for value in values:
         text = f" {value},"
         if len(row) + len(text) > LINE:
             rows.append(row)
             row = "   "
         row += text
-    rows.append(row)
-    body = "\n".join(rows)
-    aligned = "NAS_ALIGNED(4) " if table.ctype == "int8_t" else ""
-    return f"static const {table.ctype} {aligned}{name}[] = {{\n{body}\n}};\n"
+    return "\n".join([*rows, row])
 
 
 def _example(program: Program) -> str:

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include NAS_HEADER
+#include "clock.h"
 
 #define JOINED(a, b) a##b
 #define NAME(program, part) JOINED(program, part)
@@ -20,17 +21,8 @@ enum { READ_BINARY = 1, WRITE_BINARY = 5 };
 #define APPLICATION_EXIT 0x20026u
 #define RUN_TIME_ERROR 0x20023u
 
-#define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
-#define SYSTICK_RELOAD (*(volatile uint32_t *)0xE000E014u)
-#define SYSTICK_VALUE (*(volatile uint32_t *)0xE000E018u)
-#define COPROCESSOR_ACCESS (*(volatile uint32_t *)0xE000ED88u)
-#define TICKS_OF_A_ROUND 0x1000000u
-
 #define FRAME 256 /* bytes below the frame of start that it may be using itself */
 #define PAINT 0xA5A5A5A5u
-
-extern uint32_t stack_bottom[], stack_top[];
-static volatile uint32_t rounds;
 
 static uint32_t ask_host(uint32_t operation, const void *argument)
 {
@@ -51,21 +43,6 @@ static uint32_t move(uint32_t operation, uint32_t file, const void *data, uint32
 {
     const uint32_t argument[] = {file, (uint32_t)data, count};
     return ask_host(operation, argument);
-}
-
-static void count_round(void)
-{
-    rounds++;
-}
-
-static uint64_t ticks(void)
-{
-    uint32_t before, value;
-    do {
-        before = rounds;
-        value = SYSTICK_VALUE;
-    } while (before != rounds);
-    return (uint64_t)before * TICKS_OF_A_ROUND + (TICKS_OF_A_ROUND - 1 - value);
 }
 
 #ifdef NAS_MARKS
@@ -101,12 +78,7 @@ static void start(void)
     uint32_t inputs, outputs, times, stack, used;
     uint64_t begun, took;
 
-    COPROCESSOR_ACCESS = 0xFu << 20; /* floating point and vectors, before a compiler uses them */
-    __asm__ volatile("dsb\n isb" ::: "memory");
-    rounds = 0;
-    SYSTICK_RELOAD = TICKS_OF_A_ROUND - 1;
-    SYSTICK_VALUE = 0;
-    SYSTICK_CONTROL = 7; /* processor clock, interrupt, on */
+    start_clock();
     inputs = open_file("inputs.bin", 10, READ_BINARY);
     outputs = open_file("outputs.bin", 11, WRITE_BINARY);
     times = open_file("ticks.bin", 9, WRITE_BINARY);
@@ -134,8 +106,4 @@ static void start(void)
     ask_host(SYS_EXIT, (const void *)APPLICATION_EXIT);
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    stack_top, (const void *)start, (const void *)stop, (const void *)stop, (const void *)stop, (const void *)stop,
-    (const void *)stop, 0, 0, 0, 0, (const void *)stop, (const void *)stop, 0, (const void *)stop,
-    (const void *)count_round,
-};
+VECTORS(start, stop);

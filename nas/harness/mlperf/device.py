@@ -52,7 +52,7 @@ class Device:
         self._benchmark, self._network, self._clock, self._vendor = benchmark, network, microseconds, vendor
         self._most = max(MOST_INPUT_BYTES, network.input_bytes)
         self._typed = bytearray()
-        self._buffer, self._wanted = bytearray(), 0
+        self._buffer, self._there, self._wanted = bytearray(self._most), 0, 0
         self._commands: Mapping[str, Callable[[list[str]], Lines]] = {
             "name": self._name,
             "timestamp": self._timestamp,
@@ -139,7 +139,7 @@ class Device:
         elif count > self._most:
             yield f"Supplied buffer size {count} exceeds maximum of {self._most}"
         else:
-            self._buffer, self._wanted = bytearray(), count
+            self._there, self._wanted = 0, count
             yield f"m-[Expecting {count} bytes]"
 
     def _append(self, digits: str) -> Lines:
@@ -150,15 +150,16 @@ class Device:
             if not re.fullmatch("[0-9A-Fa-f]{2}", pair):
                 yield f"e-[Invalid hex digit '{pair}']"
                 return
-            if len(self._buffer) < self._wanted:
-                self._buffer.append(int(pair, 16))
-                if len(self._buffer) == self._wanted:
+            if self._there < self._wanted:
+                self._buffer[self._there] = int(pair, 16)
+                self._there += 1
+                if self._there == self._wanted:
                     yield "m-load-done"
 
     def _print(self) -> Lines:
-        for start in range(0, len(self._buffer), ROW_BYTES):
-            yield "m-buffer-" + self._buffer[start : start + ROW_BYTES].hex("-")
-        if len(self._buffer) % ROW_BYTES:
+        for start in range(0, self._there, ROW_BYTES):
+            yield "m-buffer-" + self._buffer[start : min(start + ROW_BYTES, self._there)].hex("-")
+        if self._there % ROW_BYTES:
             yield ""
 
     def _infer(self, words: list[str]) -> Lines:
@@ -173,10 +174,9 @@ class Device:
         if warmups < 0:
             yield "e-[Inference warmup must be >=0]"
             return
-        if len(self._buffer) == self._network.input_bytes:
-            self._network.load(bytes(self._buffer))
-        else:  # the firmware goes on with what it has
-            yield f"Input db has {len(self._buffer)} elemented, expected {self._network.input_bytes}"
+        if self._there != self._network.input_bytes:  # the firmware goes on with what it has
+            yield f"Input db has {self._there} elemented, expected {self._network.input_bytes}"
+        self._network.load(bytes(self._buffer[: self._network.input_bytes]))
         yield f"m-warmup-start-{warmups}"
         self._run(warmups)
         yield "m-warmup-done"
