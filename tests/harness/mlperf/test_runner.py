@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import threading
+import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -219,6 +220,32 @@ def test_a_board_on_a_serial_port(board: Path, folder: Path) -> None:
     again = Runner(SerialLink(str(board)))
     assert again.identify() == "kws01"  # clients come and go
     again.link.close()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_board_that_is_pulled_off(folder: Path) -> None:
+    """In the middle of a measurement; what was measured before is kept."""
+    pytest.importorskip("serial", reason="needs pyserial")
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    link = SerialLink(os.ttyname(slave))
+
+    def answer() -> None:
+        board = device()
+        for _ in range(20):
+            os.write(master, board.receive(os.read(master, 4096)))
+        os.close(slave)
+        os.close(master)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    session = started(link, folder)
+    with pytest.raises(ValidationError, match=r"the device at /dev/\S+ is gone|no answer from the device"):
+        session.accuracy(nothing)
+    thread.join()
+    link.close()
+    session.write(folder / "out")
+    assert 0 < len(json.loads((folder / "out" / "results.json").read_text())) < 9
 
 
 def test_a_port_that_is_not_there(tmp_path: Path) -> None:
