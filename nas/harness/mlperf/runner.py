@@ -76,7 +76,7 @@ class Answer:
 
 
 class Runner:
-    """Talks to one device; ``log`` holds every line of the conversation."""
+    """Talks to one device; ``log`` holds the conversation, but for the bytes of inputs: hundreds of MB in some runs."""
 
     def __init__(self, link: Link) -> None:
         """Nothing is sent yet."""
@@ -106,7 +106,7 @@ class Runner:
         self.ask(f"db load {len(data)}")
         lines: list[str] = []
         for start in range(0, len(data), CHUNK_BYTES):
-            lines = self.ask(f"db {data[start : start + CHUNK_BYTES].hex()}")
+            lines = self.ask(f"db {data[start : start + CHUNK_BYTES].hex()}", logged=False)
         if "m-load-done" not in lines:
             raise ValidationError(f"the device did not take {len(data)} bytes of input: {_shown(lines)}")
 
@@ -148,35 +148,36 @@ class Runner:
                 answer = self.infer(count, 0)
             yield answer
 
-    def ask(self, command: str) -> list[str]:
+    def ask(self, command: str, logged: bool = True) -> list[str]:
         """Send a command and return the lines of its answer, without the last, ``m-ready``.
 
         Raises:
             ValidationError: no line came for so many seconds, the device reported an error, or it is gone.
         """
         patience = INFERENCE_SECONDS if command.startswith("infer") else ANSWER_SECONDS
-        self.log.append(f"TX: {command}%")
+        log = self.log if logged else []
+        log.append(f"TX: {command}%")
         self.link.send(command.encode() + b"%")
         lines: list[str] = []
-        while (line := self._line(patience)) != READY:
+        while (line := self._line(patience, lines)) != READY:
             lines.append(line)
+            log.append(line)
+        log.append(READY)
         if error := next((line for line in lines if line.startswith("e-[")), None):
             raise ValidationError(f"the device answers {command[:40]!r} with {error}")
         return lines
 
-    def _line(self, patience: float) -> str:
+    def _line(self, patience: float, before: Sequence[str]) -> str:
         end = time.monotonic() + patience
         while b"\n" not in self._rest:
             left = end - time.monotonic()
             if left <= 0:
                 raise ValidationError(
-                    f"no answer from the device for {patience:g} s; its last lines: {_shown(self.log)}"
+                    f"no answer from the device for {patience:g} s; its last lines: {_shown(before or self.log)}"
                 )
             self._rest += self.link.receive(left)
         line, _, self._rest = self._rest.partition(b"\n")
-        text = line.decode("ascii", errors="replace").strip()
-        self.log.append(text)
-        return text
+        return line.decode("ascii", errors="replace").strip()
 
     def _drain(self) -> None:
         """Leave what a device said when it was switched on."""

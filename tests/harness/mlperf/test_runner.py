@@ -94,7 +94,8 @@ def test_accuracy_in_the_official_files(folder: Path, tmp_path: Path) -> None:
     assert rows[0]["infer"]["elapsed_time"] == 1000
     assert len(rows[0]["infer"]["results"]) == CLASSES
     log = (tmp_path / "out" / "log.txt").read_text()
-    assert log.count("m-load-done") == log.count("TX: infer 1 0%") == 9
+    assert log.count("TX: db load 40%") == log.count("TX: infer 1 0%") == log.count("m-results-[") == 9
+    assert (folder / "0.bin").read_bytes()[:8].hex() not in log
 
 
 def test_performance_is_the_median_of_five_windows_of_ten_seconds(folder: Path, tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_device_that_fails(then: Callable[[bytes], bytes], message: str, good:
     with pytest.raises(ValidationError, match=message):
         run()
     session.write(folder / "out")
-    assert (folder / "out" / "log.txt").read_text().count("TX: ") > good
+    assert "TX: " in (folder / "out" / "log.txt").read_text()
 
 
 @pytest.mark.usefixtures("quick")
