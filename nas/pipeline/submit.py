@@ -92,8 +92,8 @@ def _evaluation(data: Path, benchmark: str) -> Path:
 def _one(run: Path, task: str, system: str, files: Path, place: Target, root: Path, reporter: Reporter) -> Result:
     """Measure one run and write its code and results."""
     code, results = root / "code" / task / system, root / "results" / system / task
-    record = code / MEASURED
-    if record.is_file():
+    record, kept = code / MEASURED, code / "model.tflite"
+    if record.is_file() and kept.read_bytes() == (run / "winner" / "model.tflite").read_bytes():
         return Result(**json.loads(record.read_text()))
     code.mkdir(parents=True, exist_ok=True)
     _write_code(run, task, code)
@@ -154,14 +154,20 @@ def _write_code(run: Path, task: str, code: Path) -> None:
         shutil.copyfile(run / "winner" / name, code / name)
     shutil.copyfile(run / "run.json", code / "run.json")
     export_c(run, code / f"{task}_c")
-    asked = json.loads((run / "run.json").read_text())
-    data, seed = asked.get("request", asked).get("data") or "DATA", asked.get("request", asked).get("seed", 0)
-    epochs = asked.get("epochs") or asked.get("winner_epochs")
-    length = f" --epochs {epochs}" if epochs else ""
+    record = json.loads((run / "run.json").read_text())
+    asked = record.get("request", record)
+    flags = {
+        "data": asked.get("data") or "DATA",
+        "seed": asked.get("seed", 0),
+        "epochs": record.get("winner_epochs") or asked.get("epochs"),
+        "teacher": asked.get("teacher"),
+        "out": "run",
+    }
+    words = [f"--{name} {shlex.quote(str(value))}" for name, value in flags.items() if value is not None]
     lines = (
         "#!/bin/sh",
-        "# Trains the network again and converts it to INT8; run.json has the recipe.",
+        "# Trains the network again and converts it to INT8; run.json has the recipe. A teacher is another run.",
         "pip install mcu-nas",
-        f"nas train arch.json --data {shlex.quote(str(data))} --seed {seed}{length} --out run",
+        f"nas train arch.json {' '.join(words)}",
     )
     write_bytes(code / "train.sh", "\n".join((*lines, "")).encode())
