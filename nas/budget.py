@@ -21,7 +21,7 @@ from nas.plan.placement import DEFAULT_PLANNING, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.lookup import find_file, list_files
 from nas.space.spec import Name, Table, read_toml
-from nas.units import format_bytes, format_ops
+from nas.units import cost_flag, format_bytes, format_ops
 
 Bytes = Annotated[int, Field(ge=1)]
 
@@ -259,7 +259,7 @@ def _too_small(space: SearchSpace, budget: Budget, broken: dict[str, Minimum]) -
         )
     smallest = next(iter(broken.values())).architecture
     needs = ", ".join(
-        f"{_flag(name)} {_show(name, one.at_least)}, most at {_heaviest(one, name, budget)}"
+        f"{cost_flag(name)} {_show(name, one.at_least)}, most at {_heaviest(one, name, budget)}"
         for name, one in broken.items()
     )
     least = {name: getattr(one.cost, name) for name, one in broken.items()}
@@ -295,15 +295,11 @@ def _heaviest(one: Minimum, name: str, budget: Budget) -> str:
 
 
 def _asked(budget: Budget, names: Iterable[str]) -> str:
-    return ", ".join(f"--{_flag(name)} {_show(name, budget.bounds()[name])}" for name in names)
+    return ", ".join(f"--{cost_flag(name)} {_show(name, budget.bounds()[name])}" for name in names)
 
 
 def _nearest(values: dict[str, int]) -> str:
-    return " ".join(f"--{_flag(name)} {_round_up(name, value)}" for name, value in values.items())
-
-
-def _flag(name: str) -> str:
-    return name.removesuffix("_bytes").removesuffix("_us")
+    return " ".join(f"--{cost_flag(name)} {_round_up(name, value)}" for name, value in values.items())
 
 
 def _show(name: str, value: int) -> str:

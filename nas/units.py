@@ -54,6 +54,11 @@ def format_ops(count: int) -> str:
     return f"{count / 1e6:.2f} M"
 
 
+def cost_flag(name: str) -> str:
+    """A cost as the command line calls it: ``"flash"`` for ``"flash_bytes"``, ``"latency"`` for ``"latency_us"``."""
+    return name.removesuffix("_bytes").removesuffix("_us")
+
+
 def format_latency(milliseconds: Mapping[str, float]) -> str:
     """Show a modelled time with its error bar: ``"62.1 ms (52.7 to 71.6)"``."""
     modelled, low, high = (format_figures(milliseconds[key]) for key in ("modelled", "low", "high"))

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from nas.pipeline.reporter import Reporter
-from nas.units import format_ops, format_score, format_seconds, format_speed
+from nas.units import cost_flag, format_ops, format_score, format_seconds, format_speed
 
 if TYPE_CHECKING:
     from nas.budget import Budget
@@ -91,8 +91,7 @@ class ConsoleReporter(Reporter):
     def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
         """One line per epoch: losses, how decided the search is, and what it expects to use of the budget."""
         expected = ", ".join(
-            f"{name.removesuffix('_bytes').removesuffix('_us')} {cost / budget.bounds()[name]:.0%}"
-            for name, cost in epoch.expected.items()
+            f"{cost_flag(name)} {cost / budget.bounds()[name]:.0%}" for name, cost in epoch.expected.items()
         )
         held_out = "warm-up" if epoch.held_out_loss is None else f"held out {epoch.held_out_loss:.3f}"
         entropy = sum(epoch.entropies.values()) / max(len(epoch.entropies), 1)

@@ -47,6 +47,8 @@ def validate(
     if mode is not None or target.startswith(("serial:", "qemu:")):
         _bench(model, task, data, target, mode or "accuracy", out, as_json)
         return
+    if out is not None:
+        raise InputError("--out goes with --mode: without it there are no files of the benchmark's runner")
     with ConsoleReporter() as reporter:
         from nas.pipeline.validate import validate_model
 

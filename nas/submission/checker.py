@@ -118,7 +118,7 @@ class _Checker:
                 yield self._bad(path, f"needs {rules.TOGETHER[path.name]} of the same system too")
             self.results.append(str(path.relative_to(self.root)))
             yield from self._code(organisation, path.name)
-            yield from self._wakeword(path) if path.name == "sww" else self._benchmark(organisation, path)
+            yield from self._wakeword(organisation, path) if path.name == "sww" else self._benchmark(organisation, path)
 
     def _description(self, organisation: Path, path: Path) -> Iterator[Finding]:
         if not path.is_file():
@@ -240,7 +240,7 @@ class _Checker:
         if abs(statistics.median(each) - float(median[1])) > CLOSE * float(median[1]) + 0.001:
             yield self._bad(path, f"says {median[1]}, but {statistics.median(each):g} is the median", official=False)
 
-    def _wakeword(self, path: Path) -> Iterator[Finding]:
+    def _wakeword(self, organisation: Path, path: Path) -> Iterator[Finding]:
         folder = next((path / name for name in ("energy", "performance") if (path / name).is_dir()), None)
         if folder is None:
             yield self._bad(path, "has neither energy/ nor performance/")
@@ -253,8 +253,13 @@ class _Checker:
             if match is None:
                 yield self._bad(folder / "results.txt", f"tells no {what}")
         accuracy = found[1]
-        if accuracy is not None and int(accuracy[1]) + int(accuracy[2]) != rules.SWW_WAKEWORDS:
+        if accuracy is None:
+            return
+        right, missed, invented = map(int, accuracy.groups())
+        if right + missed != rules.SWW_WAKEWORDS:
             yield self._bad(folder / "results.txt", f"does not account for {rules.SWW_WAKEWORDS} wakewords")
+        if organisation.parent.name == "closed" and max(missed, invented) > rules.SWW_MOST_FALSE:
+            yield self._bad(folder / "results.txt", f"has more than {rules.SWW_MOST_FALSE} false answers of a kind")
 
 
 def _top_1(rows: list[dict[str, Any]]) -> float | None:

@@ -226,6 +226,19 @@ def test_the_closed_division_has_targets(sound: Path, tmp_path: Path) -> None:
     assert any("at least 90.0 must be" in finding.text for finding in check(tmp_path).findings)
 
 
+@pytest.mark.parametrize(("division", "caught"), [("open", False), ("closed", True)])
+def test_wakewords_that_were_missed(division: str, caught: bool, tmp_path: Path) -> None:
+    folder = tmp_path / division / "nasorg" / "results" / SYSTEM / "sww" / "energy"
+    folder.mkdir(parents=True)
+    (folder / "results.txt").write_text(
+        "Estimated throughput: 50.0 inf./sec.\nAccuracy: 41 True positives, 9 False negatives, 2 False positives\n"
+        "Average duty cycle: 0.5\n"
+    )
+    texts = [finding.text for finding in check(tmp_path).findings]
+    assert any("more than 8 false answers" in text for text in texts) == caught
+    assert not any("tells no" in text or "account for" in text for text in texts)
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such folder"):
         check(tmp_path / "nowhere")

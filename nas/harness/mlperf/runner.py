@@ -67,6 +67,7 @@ class Answer:
 
     microseconds: int
     inferences: int
+    warmups: int
     results: tuple[float, ...]
 
     @property
@@ -125,7 +126,7 @@ class Runner:
                 raise ValueError
         except (IndexError, ValueError):
             raise ValidationError(f"the device told no times or no results: {_shown(lines)}") from None
-        return Answer(laps[1] - laps[0], count, results)
+        return Answer(laps[1] - laps[0], count, warmups, results)
 
     def windows(self, inputs: Sequence[bytes]) -> Iterator[Answer]:
         """Measured windows of at least ``WINDOW_SECONDS`` of device time, one for each of the first five inputs.

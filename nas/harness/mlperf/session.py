@@ -66,11 +66,11 @@ class Session:
             answers = [self._one(piece) for piece in entry.pieces(self._read(entry))]
             vectors = [np.array(answer.results) for answer in answers]
             scores.append(np.mean([_normalised(vector) for vector in vectors], axis=0))
-            self._note(entry, answers, "a", iterations=1, warmups=0)
+            self._note(entry, answers, "a")
             progress(number, len(self.entries))
         labels = np.array([entry.label for entry in self.entries])
         found = {
-            "top1_percent": 100 * float(np.mean(_classes(scores) == labels)),
+            "top1_percent": 100 * float(np.mean(np.stack(scores).argmax(axis=1) == labels)),
             "auc": _auc(np.stack(scores), labels),
         }
         self.words += [self._rule(f"Top 1% = {found['top1_percent']:2.1f}"), self._rule(f"AUC = {found['auc']:.3f}")]
@@ -89,7 +89,7 @@ class Session:
         throughputs = []
         for number, answer in enumerate(self.runner.windows(first), 1):
             throughputs.append(answer.throughput)
-            self._note(self.entries[number - 1], [answer], "p", iterations=answer.inferences, warmups=0)
+            self._note(self.entries[number - 1], [answer], "p")
             self.words += [
                 f"Performance results for window {number}",
                 f"    # Inferences : {answer.inferences}",
@@ -119,15 +119,15 @@ class Session:
             raise DataError(f"{self.folder / LIST}: {entry.file} is not there; unpack the evaluation files again")
         return path.read_bytes()
 
-    def _note(self, entry: Entry, answers: Sequence[Answer], mode: str, iterations: int, warmups: int) -> None:
+    def _note(self, entry: Entry, answers: Sequence[Answer], mode: str) -> None:
         took = sum(answer.microseconds for answer in answers)
         results = [list(answer.results) for answer in answers]
         infer: dict[str, Any] = {
             "results": results[0] if len(results) == 1 else results,
             "elapsed_time": took,
             "total_inferences": len(answers),
-            "iterations": iterations,
-            "warmups": warmups,
+            "iterations": answers[0].inferences,
+            "warmups": answers[0].warmups,
         }
         if mode == "p":
             infer["throughput"] = answers[0].throughput
@@ -166,10 +166,6 @@ def _entries(path: Path) -> Iterator[Entry]:
 def _normalised(results: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     total = results.sum()
     return results / total if len(results) > 1 and total else results
-
-
-def _classes(scores: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    return np.array([score.argmax() for score in scores])
 
 
 def _auc(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:

@@ -105,6 +105,7 @@ def test_performance_is_the_median_of_five_windows_of_ten_seconds(folder: Path, 
     assert found["throughput"] == pytest.approx(1 / 0.15)
     assert len(found["windows"]) == 5
     assert all(row["infer"]["elapsed_time"] >= 10e6 for row in session.rows)
+    assert [row["infer"]["warmups"] for row in session.rows] == [10] * 5
     text = (tmp_path / "out" / "results.txt").read_text()
     assert text.count("Runtime requirements have been met.") == 5
     assert "ulp-mlperf: Median throughput is      6.667 inf./sec.\n" in text
