@@ -35,7 +35,7 @@ def export(
     ] = None,
     dut: Annotated[
         str | None,
-        typer.Option(metavar="TASK", help="With --c: MLPerf Tiny's device protocol too, for kws, vww, ic or ic2."),
+        typer.Option(metavar="TASK", help="With --c: MLPerf Tiny's device protocol too, for kws, vww, ic, ic2 or ad."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:

@@ -27,8 +27,15 @@ def validate(
     ] = "host",
     mode: Annotated[
         str | None,
-        typer.Option(help="Over the benchmark's serial protocol: accuracy, or performance (5 windows of 10 s)."),
+        typer.Option(
+            help="Over the benchmark's serial protocol: accuracy, performance (5 windows of 10 s), or a board's energy."
+        ),
     ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option(metavar="PORT", help="With --mode energy: of the X-NUCLEO-LPM01A that supplies the board."),
+    ] = None,
+    volts: Annotated[float, typer.Option(help="That it is supplied with, 1.8 to 3.3.")] = 3.3,
     out: Annotated[
         Path | None, typer.Option(help="With --mode: folder for log.txt, results.txt and results.json.")
     ] = None,
@@ -45,10 +52,12 @@ def validate(
     from nas.cli.console import ConsoleReporter
 
     if mode is not None or target.startswith(("serial:", "qemu:")):
-        _bench(model, task, data, target, mode or "accuracy", out, as_json)
+        _bench(model, task, data, target, mode or "accuracy", out, as_json, meter, volts)
         return
     if out is not None:
         raise InputError("--out goes with --mode: without it there are no files of the benchmark's runner")
+    if meter is not None:
+        raise InputError("--meter goes with --mode energy")
     with ConsoleReporter() as reporter:
         from nas.pipeline.validate import validate_model
 
@@ -61,21 +70,37 @@ def validate(
         raise ValidationError(f"the outputs on the emulated {target} are not those of TensorFlow Lite Micro")
 
 
-def _bench(model: Path, task: str, data: str | None, target: str, mode: str, out: Path | None, as_json: bool) -> None:
+def _bench(
+    model: Path,
+    task: str,
+    data: str | None,
+    target: str,
+    mode: str,
+    out: Path | None,
+    as_json: bool,
+    meter: str | None,
+    volts: float,
+) -> None:
     """The benchmark's own measurement."""
     from nas.cli.console import ConsoleReporter
-    from nas.pipeline.bench import Mode, measure
+    from nas.pipeline.bench import MeterPort, Mode, measure
 
     if mode not in list(Mode):
-        raise InputError(f"--mode {mode}: expected {' or '.join(Mode)}")
+        raise InputError(f"--mode {mode}: expected {', '.join(Mode)}")
+    port = MeterPort(meter, volts) if meter else None
     with ConsoleReporter() as reporter:
-        result = measure(model, task, data, target, Mode(mode), out, reporter)
+        result = measure(model, task, data, target, Mode(mode), out, reporter, port)
     if as_json:
         typer.echo(json.dumps(result))
     elif mode == Mode.ACCURACY:
         typer.echo(
             f"{result['benchmark']} on {target}, {result['files']} files over the serial protocol: "
             f"Top-1 {result['top1_percent']:.1f}%, AUC {result['auc']:.3f}"
+        )
+    elif mode == Mode.ENERGY:
+        typer.echo(
+            f"{result['benchmark']} on {target}: median {format_figures(result['microjoules'])} µJ per inference at "
+            f"{format_figures(result['milliwatts'])} mW, {volts:g} V"
         )
     else:
         typer.echo(

@@ -154,7 +154,7 @@ def _in_order(model: bytes) -> bytes:
                 _move_before(operators, op, branch)
     written = [int(op.outputs[0]) for op in operators]
     order = sorted({*range(len(graph.tensors))} - {*written}) + written
-    new = {old: position for position, old in enumerate(order)}
+    new = {old: position for position, old in enumerate(order)} | {-1: -1}  # an input left out: a bias of zeros
     graph.tensors = [graph.tensors[old] for old in order]
     for item in (graph, *operators):
         item.inputs, item.outputs = ([new[int(i)] for i in side] for side in (item.inputs, item.outputs))

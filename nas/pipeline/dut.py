@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.errors import InputError
 from nas.export.c.program import Program, make_program
-from nas.export.c.protocol import protocol_example, protocol_files
+from nas.export.c.protocol import FIXED_POINT, ByteWire, FloatWire, protocol_example, protocol_files
 from nas.files import write_bytes
 from nas.harness.litert import LiteRtModel
 from nas.harness.mlperf.device import Device
@@ -27,6 +28,8 @@ from nas.tasks.metric import Objective
 BENCHMARKS = {"kws": "kws01", "vww": "vww01", "ic": "ic01", "ic2": "ic02", "ad": "ad01"}
 """Task -> what the device reports as its model."""
 
+
+INT8 = np.arange(-128, 128, dtype=np.int16).astype(np.int8)
 
 RUNTIMES: Mapping[str, type[TflmModel] | type[LiteRtModel]] = {HOST: TflmModel, "litert": LiteRtModel}
 """Where a network may run in this process; the benchmark's published accuracies are those of LiteRT."""
@@ -95,17 +98,40 @@ def protocol_in_c(tested: Tested, program: Program) -> dict[str, str]:
     """File name -> text of the device protocol in C for a network, with what its bytes mean on the wire.
 
     Raises:
-        InputError: MLPerf Tiny does not have the task, or it sends real values, which the protocol in C does not take.
+        InputError: MLPerf Tiny does not have the task, or the network gives more results than the protocol in C takes.
     """
-    task = tested.task
-    benchmark = _benchmark(tested)
-    if task.wire_type == "float32" or task.objective is Objective.RECONSTRUCT:
-        raise InputError(f"the device protocol in C has no {benchmark}: its inputs are float32; nas dut has")
+    reconstructs = tested.task.objective is Objective.RECONSTRUCT
+    return protocol_files(program, _benchmark(tested), (_float_wire if reconstructs else _byte_wire)(tested))
+
+
+def _byte_wire(tested: Tested) -> ByteWire:
     every = np.arange(256, dtype=np.uint8)
-    inputs = tested.convert((every ^ 128).view(np.int8) if task.wire_type == "uint8" else every.view(np.int8))
-    meant = tested.output.dequantize(np.arange(-128, 128, dtype=np.int16).astype(np.int8))
-    thousandths = [int(f"{max(value, 0):.3f}".replace(".", "")) for value in meant.tolist()]
-    return protocol_files(program, benchmark, inputs.tolist(), thousandths)
+    inputs = tested.convert((every ^ 128).view(np.int8) if tested.task.wire_type == "uint8" else every.view(np.int8))
+    meant = tested.output.dequantize(INT8)
+    return ByteWire(inputs.tolist(), [int(f"{max(value, 0):.3f}".replace(".", "")) for value in meant.tolist()])
+
+
+def _float_wire(tested: Tested) -> FloatWire:
+    """Halves the range of all float32 until the least of each step of the grid is found."""
+    infinity = int(_bits_in_order(np.array([np.inf], np.float32))[0])
+    low, high = np.full(255, -infinity - 1, np.int64), np.full(255, infinity, np.int64)
+    while np.any(low < high):
+        middle = (low + high) >> 1
+        reached = tested.convert(_floats_in_order(middle)) >= INT8[1:]
+        low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
+    meant = np.rint(tested.output.dequantize(INT8).astype(np.float64) * (1 << FIXED_POINT))
+    return FloatWire(low.tolist(), meant.astype(np.int64).tolist())
+
+
+def _bits_in_order(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Integers that are ordered as the float32 are."""
+    bits = values.view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(bits & 0x7FFFFFFF) - 1, bits)
+
+
+def _floats_in_order(order: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The inverse of ``_bits_in_order``."""
+    return np.where(order < 0, (-order - 1) | 0x80000000, order).astype(np.uint32).view(np.float32)
 
 
 def board_link(what: Path, task_name: str, target: str) -> FirmwareLink:

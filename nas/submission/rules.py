@@ -48,7 +48,8 @@ MEDIAN = re.compile(r" Median throughput is +([0-9.]+) inf\./sec\.")
 RUNTIME = re.compile(r"^ *Runtime: ([0-9.]+) sec\.", re.MULTILINE)
 THROUGHPUT = re.compile(r"^ *Throughput: ([0-9.]+) inf\./sec\.", re.MULTILINE)
 ERROR = re.compile(r"ERROR \d.*")
-ENERGY = re.compile(r" Median energy cost is +([0-9.]+) uJ/inf")
+ENERGY = re.compile(r"Median energy cost is ([0-9.]+) uJ/inf")
+ENERGY_TRIAL = re.compile(r"^ *Elapsed time +: ([0-9.]+).*\n(?:.*\n){3} *Energy/Inf +: ([0-9.]+) uJ/inf", re.MULTILINE)
 SWW_LINES = (
     re.compile(r"Estimated throughput: ([0-9.]+) inf\./sec\."),
     re.compile(r"Accuracy: (\d+) True positives, (\d+) False negatives, (\d+) False positives"),

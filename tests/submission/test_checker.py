@@ -141,6 +141,15 @@ def other_division(place: Path) -> None:
     (place.parents[1] / "half-open").mkdir()
 
 
+TRIAL = """\
+Energy data for trial 0
+  Elapsed time  : 10.0
+  Inferences    : 100
+  Power         : 5.0000 mW.
+  Total Energy  : 50000.000 uJ
+  Energy/Inf    : 500.000 uJ/inf
+"""
+MEDIAN = "Median energy cost is 500.0000 uJ/inf.\n"
 KWS, IC = f"results/{SYSTEM}/kws", f"results/{SYSTEM}/ic"
 JSON = f"systems/{SYSTEM}.json"
 BROKEN: list[tuple[str, Callable[[Path], None], str, bool]] = [
@@ -198,6 +207,19 @@ BROKEN: list[tuple[str, Callable[[Path], None], str, bool]] = [
         False,
     ),
     ("energy", write(f"{KWS}/energy/results.txt", "nothing"), "tells no median energy cost", True),
+    ("trials", write(f"{KWS}/energy/results.txt", TRIAL * 4 + MEDIAN), "has 4 trials, 5 must be", False),
+    (
+        "short trial",
+        write(f"{KWS}/energy/results.txt", TRIAL * 4 + TRIAL.replace("10.0", "9.99") + MEDIAN),
+        "has a trial of 9.99 s, each must last 10 s",
+        False,
+    ),
+    (
+        "median energy",
+        write(f"{KWS}/energy/results.txt", TRIAL * 5 + MEDIAN.replace("500", "400")),
+        "says 400.0000, but 500 is the median",
+        False,
+    ),
     ("no code", remove("code/kws"), "holds no code", False),
     ("sww", write(f"results/{SYSTEM}/sww/performance/results.txt", "nothing"), "tells no estimated throughput", True),
 ]

@@ -40,16 +40,17 @@ class Answerer(Protocol):
 class Device:
     """A device that has just been switched on."""
 
-    def __init__(self, benchmark: str, network: Answerer, microseconds: Callable[[], int], vendor: str = "nas") -> None:
+    def __init__(self, benchmark: str, network: Answerer, stamp: Callable[[], int | None], vendor: str = "nas") -> None:
         """Nothing is said before ``boot``.
 
         Args:
             benchmark: what it reports as its model, ``kws01`` for instance.
             network: what it runs.
-            microseconds: its clock; never goes back.
+            stamp: its clock in microseconds, which never goes back; or, in energy mode, a pulse on a pin that a power
+                meter watches, and None.
             vendor: a part of its name.
         """
-        self._benchmark, self._network, self._clock, self._vendor = benchmark, network, microseconds, vendor
+        self._benchmark, self._network, self._stamp, self._vendor = benchmark, network, stamp, vendor
         self._most = max(MOST_INPUT_BYTES, network.input_bytes)
         self._typed = bytearray()
         self._buffer, self._there, self._wanted = bytearray(self._most), 0, 0
@@ -65,7 +66,8 @@ class Device:
 
     def boot(self) -> bytes:
         """What it says when it is switched on."""
-        return _told(["m-timestamp-mode-performance", self._lap(), "m-init-done", "m-ready"])
+        lap = list(self._lap())
+        return _told([f"m-timestamp-mode-{'performance' if lap else 'energy'}", *lap, "m-init-done", "m-ready"])
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes of a port, in pieces of any size; returns what is answered to the commands that end in them."""
@@ -97,10 +99,12 @@ class Device:
         yield f"m-name-dut-[{self._vendor}]"
 
     def _timestamp(self, words: list[str]) -> Lines:
-        yield self._lap()
+        yield from self._lap()
 
-    def _lap(self) -> str:
-        return f"m-lap-us-{self._clock()}"
+    def _lap(self) -> Lines:
+        microseconds = self._stamp()
+        if microseconds is not None:
+            yield f"m-lap-us-{microseconds}"
 
     def _profile(self, words: list[str]) -> Lines:
         yield f"m-profile-[{VERSION}]"
@@ -181,9 +185,9 @@ class Device:
         self._run(warmups)
         yield "m-warmup-done"
         yield f"m-infer-start-{count}"
-        yield self._lap()
+        yield from self._lap()
         self._run(count)
-        yield self._lap()
+        yield from self._lap()
         yield "m-infer-done"
         yield from self._results([])
 

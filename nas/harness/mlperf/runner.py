@@ -1,4 +1,4 @@
-"""MLPerf Tiny's runner: drives a device over its serial protocol and measures accuracy or performance.
+"""MLPerf Tiny's runner: drives a device over its serial protocol and measures accuracy, performance or energy.
 
 Sequences, chunks and limits are those of the benchmark's own runner (mlcommons/tiny, benchmark/runner).
 """
@@ -10,36 +10,23 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from nas.errors import ValidationError
 from nas.harness.mlperf.device import Device
+from nas.harness.mlperf.link import Link
+from nas.harness.mlperf.meter import SAMPLES_PER_SECOND, Meter, Recording
 
 READY = "m-ready"
 CHUNK_BYTES = 31  # of input in one command: "db " and 62 digits
+CHUNK_BYTES_ENERGY = 26  # likewise, in energy mode
+SETTLE_SECONDS = 0.1  # for edges of the pin that the meter still tells
+PROBE_MICROSECONDS = 100_000  # of what tells how many inferences a window takes
 WINDOWS = 5
 WINDOW_SECONDS = 10.0  # of device time, each at least
 SPARE = 1.1  # inferences above what a window should need
 ANSWER_SECONDS = 5.0  # until the next line of an answer
 INFERENCE_SECONDS = 30.0  # likewise, while a network runs
 WARMUPS = 10
-
-
-class Link(Protocol):
-    """A line to a device."""
-
-    def send(self, data: bytes) -> None:
-        """Bytes to the device."""
-
-    def receive(self, seconds: float) -> bytes:
-        """Some bytes from the device; none where nothing came in that time.
-
-        Raises:
-            ValidationError: the device is gone.
-        """
-
-    def close(self) -> None:
-        """Hang up."""
 
 
 class DirectLink:
@@ -69,6 +56,17 @@ class Answer:
     inferences: int
     warmups: int
     results: tuple[float, ...]
+    recording: Recording | None = None
+    """In energy mode."""
+
+    @property
+    def joules(self) -> float:
+        """Of all inferences of the command: between the last two edges of the pin.
+
+        As the benchmark's runner does, whose authors saw more of them at the beginning."""
+        assert self.recording is not None
+        (_, start), (_, end) = self.recording.edges[-2:]
+        return math.fsum(self.recording.joules[start:end])
 
     @property
     def throughput(self) -> float:
@@ -77,11 +75,14 @@ class Answer:
 
 
 class Runner:
-    """Talks to one device; ``log`` holds the conversation, but for the bytes of inputs: hundreds of MB in some runs."""
+    """Talks to one device; ``log`` holds the conversation, but for the bytes of inputs: hundreds of MB in some runs.
 
-    def __init__(self, link: Link) -> None:
+    With a ``meter``, the device must be in energy mode: it tells no times, but pulses a pin that the meter sees.
+    """
+
+    def __init__(self, link: Link, meter: Meter | None = None) -> None:
         """Nothing is sent yet."""
-        self.link, self.log = link, list[str]()
+        self.link, self.meter, self.log = link, meter, list[str]()
         self._rest = b""
 
     def identify(self) -> str:
@@ -106,8 +107,9 @@ class Runner:
         """
         self.ask(f"db load {len(data)}")
         lines: list[str] = []
-        for start in range(0, len(data), CHUNK_BYTES):
-            lines = self.ask(f"db {data[start : start + CHUNK_BYTES].hex()}", logged=False)
+        chunk = CHUNK_BYTES_ENERGY if self.meter else CHUNK_BYTES
+        for start in range(0, len(data), chunk):
+            lines = self.ask(f"db {data[start : start + chunk].hex()}", logged=False)
         if "m-load-done" not in lines:
             raise ValidationError(f"the device did not take {len(data)} bytes of input: {_shown(lines)}")
 
@@ -117,16 +119,23 @@ class Runner:
         Raises:
             ValidationError: no times or results.
         """
+        if self.meter:
+            self.meter.take()  # what was before
         lines = self.ask(f"infer {count} {warmups}")
         laps = [int(match[1]) for line in lines if (match := re.fullmatch(r"m-lap-us-(\d+)", line))]
         found = [match[1] for line in lines if (match := re.fullmatch(r"m-results-\[(.*)\]", line))]
         try:
             results = tuple(float(part) for part in found[0].split(",") if part.strip())
-            if len(laps) != 2 or not results or not all(map(math.isfinite, results)):
+            if len(laps) != (0 if self.meter else 2) or not results or not all(map(math.isfinite, results)):
                 raise ValueError
         except (IndexError, ValueError):
-            raise ValidationError(f"the device told no times or no results: {_shown(lines)}") from None
-        return Answer(laps[1] - laps[0], count, warmups, results)
+            told = "times, as in performance mode," if self.meter and laps else "no times"
+            raise ValidationError(f"the device told {told} or no results: {_shown(lines)}") from None
+        if self.meter is None:
+            return Answer(laps[1] - laps[0], count, warmups, results)
+        recording = _recorded(self.meter)
+        samples = recording.edges[-1][1] - recording.edges[-2][1]
+        return Answer(samples * 1_000_000 // SAMPLES_PER_SECOND, count, warmups, results, recording)
 
     def windows(self, inputs: Sequence[bytes]) -> Iterator[Answer]:
         """Measured windows of at least ``WINDOW_SECONDS`` of device time, one for each of the first five inputs.
@@ -136,8 +145,9 @@ class Runner:
         """
         self.load(inputs[0])
         probe = self.infer(1, 1)
-        if probe.microseconds <= 0:
-            probe = self.infer(1000, 0)
+        if probe.microseconds < PROBE_MICROSECONDS:
+            count = PROBE_MICROSECONDS // probe.microseconds + 1 if probe.microseconds > 0 else 1000
+            probe = self.infer(count, 0)
         if probe.microseconds <= 0:
             raise ValidationError("the clock of the device stands still: no performance can be measured")
         count = math.ceil(SPARE * WINDOW_SECONDS * probe.throughput)
@@ -184,6 +194,26 @@ class Runner:
         """Leave what a device said when it was switched on."""
         while self.link.receive(0.2):
             pass
+
+
+def _recorded(meter: Meter) -> Recording:
+    """Until the pin has had two edges.
+
+    Raises:
+        ValidationError: it had not.
+    """
+    whole, end = Recording(), time.monotonic() + ANSWER_SECONDS
+    while True:
+        enough = len(whole.edges) >= 2
+        time.sleep(SETTLE_SECONDS)
+        part = meter.take()
+        whole.edges.extend((number, at + len(whole.joules)) for number, at in part.edges)
+        whole.joules.extend(part.joules)
+        if enough:
+            return whole
+        if time.monotonic() > end:
+            pulses = len(whole.edges)
+            raise ValidationError(f"the power meter saw {pulses} pulses of the board's pin, expected 2: is it wired?")
 
 
 def _shown(lines: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from nas.errors import InputError, ValidationError
 
 INSTALL = "pip install 'mcu-nas[serial]'"
 BAUD = 115_200  # of performance and accuracy mode
+ENERGY_BAUD = 9600
 READ_BYTES = 4096
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import DataError
+from nas.errors import DataError, ValidationError
 from nas.files import write_bytes, write_json
-from nas.harness.mlperf.runner import WINDOWS, Answer, Runner
+from nas.harness.mlperf.runner import WINDOW_SECONDS, WINDOWS, Answer, Runner
 from nas.tasks.metric import roc_auc
 
 LIST = "y_labels.csv"
@@ -83,11 +83,8 @@ class Session:
             DataError: fewer files than windows.
             ValidationError: as ``accuracy``.
         """
-        if len(self.entries) < WINDOWS:
-            raise DataError(f"{self.folder}: {len(self.entries)} files, performance takes {WINDOWS}")
-        first = [entry.pieces(self._read(entry))[0] for entry in self.entries[:WINDOWS]]
         throughputs = []
-        for number, answer in enumerate(self.runner.windows(first), 1):
+        for number, answer in enumerate(self.runner.windows(self._first()), 1):
             throughputs.append(answer.throughput)
             self._note(self.entries[number - 1], [answer], "p")
             self.words += [
@@ -102,12 +99,47 @@ class Session:
         self.words += [self._rule(text) for text in (DASHES, f"Median throughput is {median:10.3f} inf./sec.", DASHES)]
         return {"throughput": median, "windows": throughputs}
 
+    def energy(self, progress: Progress) -> dict[str, Any]:
+        """Windows as those of ``performance``, between the pulses that a power meter sees; the median of joules.
+
+        Raises:
+            DataError: as ``performance``.
+            ValidationError: as ``accuracy``; or the meter is gone, lost samples or saw no pulses.
+        """
+        self.words.append("Power Edition Output")
+        energies, milliwatts = [], []
+        for number, answer in enumerate(self.runner.windows(self._first())):
+            seconds, joules = answer.microseconds / 1e6, answer.joules
+            if seconds < WINDOW_SECONDS:
+                raise ValidationError(f"a window lasted {seconds:g} s, it must last {WINDOW_SECONDS:g}")
+            energies.append(1e6 * joules / answer.inferences)
+            milliwatts.append(1e3 * joules / seconds)
+            self._note(self.entries[number], [answer], "e")
+            self.words += [
+                f"Energy data for trial {number}",
+                f"  Elapsed time  : {seconds:.3f}",
+                f"  Inferences    : {answer.inferences}",
+                f"  Power         : {milliwatts[-1]:5.4f} mW.",
+                f"  Total Energy  : {1e6 * joules:.3f} uJ",
+                f"  Energy/Inf    : {energies[-1]:.3f} uJ/inf",
+            ]
+            progress(number + 1, WINDOWS)
+        median = statistics.median(energies)
+        self.words += [DASHES, f"Median energy cost is {median:5.4f} uJ/inf.", DASHES]
+        return {"microjoules": median, "milliwatts": statistics.median(milliwatts), "windows": energies}
+
     def write(self, out: Path) -> None:
         """``log.txt``, ``results.txt`` and ``results.json``, as the benchmark's runner names them."""
         out.mkdir(parents=True, exist_ok=True)
         write_bytes(out / "log.txt", _text([*self.runner.log, *self.words]))
         write_bytes(out / "results.txt", _text(self.words))
         write_json(out / "results.json", self.rows)
+
+    def _first(self) -> list[bytes]:
+        """Of each window."""
+        if len(self.entries) < WINDOWS:
+            raise DataError(f"{self.folder}: {len(self.entries)} files, {WINDOWS} windows take one each")
+        return [entry.pieces(self._read(entry))[0] for entry in self.entries[:WINDOWS]]
 
     def _one(self, data: bytes) -> Answer:
         self.runner.load(data)
@@ -120,19 +152,28 @@ class Session:
         return path.read_bytes()
 
     def _note(self, entry: Entry, answers: Sequence[Answer], mode: str) -> None:
-        took = sum(answer.microseconds for answer in answers)
         results = [list(answer.results) for answer in answers]
         infer: dict[str, Any] = {
             "results": results[0] if len(results) == 1 else results,
-            "elapsed_time": took,
             "total_inferences": len(answers),
             "iterations": answers[0].inferences,
             "warmups": answers[0].warmups,
         }
+        if mode != "e":
+            infer["elapsed_time"] = sum(answer.microseconds for answer in answers)
         if mode == "p":
             infer["throughput"] = answers[0].throughput
-        described = {("class" if key == "label" else key): value for key, value in asdict(entry).items()}
-        self.rows.append({**described, "infer": infer, "mode": mode})
+        row = {("class" if key == "label" else key): value for key, value in asdict(entry).items()} | {"infer": infer}
+        recording, meter = answers[0].recording, self.runner.meter
+        if recording and meter:
+            edges = [list(edge) for edge in recording.edges]
+            row["power"] = {
+                "samples": recording.joules,
+                "timestamps": edges,
+                "extracted_power": None,
+                "voltage": meter.volts,
+            }
+        self.rows.append({**row, "mode": mode})
 
     @staticmethod
     def _rule(text: str) -> str:

@@ -13,7 +13,7 @@
 
 static const nas_mlperf_network *network;
 static uint8_t wire[MOST_INPUT_BYTES];
-static uint8_t results[256];
+static uint32_t thousandths[NAS_MOST_RESULTS];
 static uint32_t wanted, there;
 static int has_run;
 
@@ -100,16 +100,25 @@ static int hex(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
+#ifdef NAS_ENERGY
+#define MODE "energy"
+static void say_lap(void)
+{
+    nas_board_pulse();
+}
+#else
+#define MODE "performance"
 static void say_lap(void)
 {
     say_numbered("m-lap-us-", nas_board_microseconds(), "");
 }
+#endif
 
 static void say_results(void)
 {
     say("m-results-[");
-    for (uint32_t i = 0; has_run && i < network->output_bytes; i++) {
-        const uint32_t value = network->thousandths[results[i]];
+    for (uint32_t i = 0; has_run && i < network->results; i++) {
+        const uint32_t value = thousandths[i];
         say(i ? "," : "");
         say_number(value / 1000u);
         say(".");
@@ -188,17 +197,8 @@ static void db(char *const *words, int count)
 static void run(int32_t times)
 {
     for (int32_t i = 0; i < times; i++) {
-        int8_t *const x = network->input();
-        const int8_t *y;
-        for (uint32_t k = 0; k < network->input_bytes; k++) {
-            x[k] = network->from_wire[wire[k]];
-        }
+        network->load(wire);
         network->run();
-        y = network->output();
-        for (uint32_t k = 0; k < network->output_bytes; k++) {
-            results[k] = (uint8_t)(y[k] + 128);
-        }
-        has_run = 1;
     }
 }
 
@@ -217,10 +217,13 @@ static void infer(char *const *words, int count)
         say_numbered("e-[Inference iterations and warmups must be <=", MOST_INFERENCES, "]");
         return;
     }
-    if (there != network->input_bytes) {
+    if (there != network->wire_bytes) {
         say("Input db has ");
         say_number(there);
-        say_numbered(" elemented, expected ", network->input_bytes, ""); /* sic */
+        say_numbered(" elemented, expected ", network->wire_bytes, ""); /* sic */
+    }
+    if (network->prepare) {
+        network->prepare(wire);
     }
     say_numbered("m-warmup-start-", (uint32_t)warmups, "");
     run(warmups);
@@ -230,6 +233,10 @@ static void infer(char *const *words, int count)
     run(times);
     say_lap();
     say_line("m-infer-done");
+    for (uint32_t i = 0; i < network->results; i++) {
+        thousandths[i] = network->thousandths(wire, i);
+    }
+    has_run = 1;
     say_results();
 }
 
@@ -290,7 +297,7 @@ void nas_mlperf_serve(const nas_mlperf_network *which)
     uint32_t length = 0;
 
     network = which;
-    say_line("m-timestamp-mode-performance");
+    say_line("m-timestamp-mode-" MODE);
     say_lap();
     say_line("m-init-done");
     say_line("m-ready");

@@ -1,0 +1,239 @@
+"""Energy is measured as the benchmark's runner does, with a meter that speaks the LPM01A's protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import queue
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.errors import InputError, ValidationError
+from nas.harness.mlperf import meter as module
+from nas.harness.mlperf import runner as runner_module
+from nas.harness.mlperf.device import Device
+from nas.harness.mlperf.meter import Lpm01a
+from nas.harness.mlperf.pty import open_port, serve
+from nas.harness.mlperf.runner import DirectLink, Runner
+from nas.harness.mlperf.session import Session, open_session
+from nas.pipeline import bench
+from nas.pipeline.reporter import Reporter
+from nas.submission import rules
+
+IDLE, BUSY = 4047, 8000  # of 10 nJ in a millisecond
+INPUT_BYTES = 40
+
+
+class PowerShield:
+    """The wire of an X-NUCLEO-LPM01A: what it answers, and samples of a simulated time; see its firmware's ``help``."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.said: queue.Queue[bytes] = queue.Queue()
+        self.samples, self.edges, self.dumb, self.drops, self.gone = 0, 0, False, 0, False
+
+    def send(self, data: bytes) -> None:
+        for command in data.decode().splitlines():
+            self.sent.append(command)
+            if self.dumb:
+                continue
+            if command == "volt 5000m":
+                self.say(f"PowerShield > error {command}\r\nError detail: voltage out of range")
+            else:
+                self.say(f"PowerShield > ack {command}")
+
+    def receive(self, seconds: float) -> bytes:
+        if self.gone:
+            raise ValidationError("the device at /dev/meter is gone")
+        try:
+            return self.said.get(timeout=seconds)
+        except queue.Empty:
+            return b""
+
+    def close(self) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        self.said.put(f"\r\n{text}\r\n".encode())
+
+    def passes(self, milliseconds: int, sample: int) -> None:
+        for _ in range(milliseconds):
+            if self.samples % 1000 == 0:
+                self.say(f"TimeStamp: {self.samples // 1000:03}s 000ms, buff 00%")
+            self.samples += 1
+            if self.drops and self.samples % self.drops == 0:
+                continue
+            self.said.put(f"{sample:04}-08\r\n".encode())
+
+    def pulse(self) -> None:
+        self.said.put(f"event {self.edges:02} ris\r\n".encode())
+        self.edges += 1
+
+
+class Board:
+    """A network of so many milliseconds; its board draws more while it runs, and pulses a pin."""
+
+    input_bytes = INPUT_BYTES
+
+    def __init__(self, shield: PowerShield, milliseconds: float, wired: bool = True) -> None:
+        self.shield, self.took, self.wired, self.behind = shield, milliseconds, wired, 0.0
+
+    def load(self, data: bytes) -> None:
+        self.shield.passes(7, IDLE)
+
+    def infer(self) -> None:
+        self.behind += self.took
+        whole = int(self.behind)
+        self.behind -= whole
+        self.shield.passes(whole, BUSY)
+
+    def results(self) -> list[float]:
+        return [0.25, 0.75]
+
+    def pulse(self) -> None:
+        if self.wired:
+            self.shield.pulse()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for where in (module, runner_module):
+        monkeypatch.setattr(where, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(5):
+        (tmp_path / f"{number}.bin").write_bytes(bytes([number] * INPUT_BYTES))
+    (tmp_path / "y_labels.csv").write_text("".join(f"{number}.bin,2,{number % 2}\n" for number in range(5)))
+    return tmp_path
+
+
+def started(folder: Path, shield: PowerShield, board: Board) -> Session:
+    device = Device("kws01", board, board.pulse)
+    session = open_session(Runner(DirectLink(device), Lpm01a(shield, 3.0)), folder)
+    assert session.runner.identify() == "kws01"
+    return session
+
+
+@pytest.mark.parametrize("milliseconds", [250, 40.5, 0.75])
+def test_energy_in_the_official_files(milliseconds: float, folder: Path, tmp_path: Path) -> None:
+    shield = PowerShield()
+    session = started(folder, shield, Board(shield, milliseconds))
+    found = session.energy(lambda done, total: None)
+    session.write(tmp_path / "out")
+    assert found["milliwatts"] == pytest.approx(80)
+    assert found["microjoules"] == pytest.approx(80 * milliseconds, rel=1e-4)
+    text = (tmp_path / "out" / "results.txt").read_text()
+    assert text.startswith("Power Edition Output\nEnergy data for trial 0\n  Elapsed time  : 1")
+    trials = rules.ENERGY_TRIAL.findall(text)
+    assert len(trials) == 5
+    assert all(10 <= float(seconds) < 13 for seconds, _ in trials)
+    assert (match := rules.ENERGY.search(text))
+    assert float(match[1]) == pytest.approx(found["microjoules"], rel=1e-6)
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    (_, start), (_, end) = rows[0]["power"]["timestamps"][-2:]
+    joules = np.sum(rows[0]["power"]["samples"][start:end])
+    assert 1e6 * joules / rows[0]["infer"]["iterations"] == pytest.approx(float(trials[0][1]), abs=0.0006)
+    assert rows[0]["power"]["voltage"] == 3.0
+    assert rows[0]["mode"] == "e"
+    assert "elapsed_time" not in rows[0]["infer"]
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert not re.search(r"m-lap-us-\d", log)
+
+
+def test_the_meter_is_set_up_as_the_benchmark_does_and_left_off() -> None:
+    shield = PowerShield()
+    Lpm01a(shield, 1.8).close()
+    first, last = shield.sent.index("volt 1800m"), shield.sent.index("pwr on nostatus")
+    assert shield.sent[:2] == ["htc", "pwr off"]
+    assert {"acqtime inf", "eventsrc d7 fal", "output energy", "format ascii_dec", "freq 1k"} <= {*shield.sent[:first]}
+    assert first < last < shield.sent.index("start")
+    assert shield.sent[-3:] == ["stop", "pwr off", "hrc"]
+
+
+def test_a_meter_that_refuses_or_is_none() -> None:
+    with pytest.raises(InputError, match="refuses 'volt 5000m': error volt 5000m"):
+        Lpm01a(PowerShield(), 5.0)
+    shield = PowerShield()
+    shield.dumb = True
+    with pytest.raises(ValidationError, match="the power meter does not answer 'htc'"):
+        Lpm01a(shield, 3.3)
+
+
+def test_a_pin_that_is_not_wired(folder: Path) -> None:
+    shield = PowerShield()
+    session = started(folder, shield, Board(shield, 10, wired=False))
+    with pytest.raises(ValidationError, match="saw 0 pulses of the board's pin, expected 2"):
+        session.energy(lambda done, total: None)
+
+
+def test_samples_that_were_lost(folder: Path) -> None:
+    shield = PowerShield()
+    shield.drops = 20
+    session = started(folder, shield, Board(shield, 40))
+    with pytest.raises(ValidationError, match="samples of the power meter were lost"):
+        session.energy(lambda done, total: None)
+
+
+def test_a_meter_that_is_pulled_off(folder: Path) -> None:
+    shield = PowerShield()
+    session = started(folder, shield, Board(shield, 10))
+    shield.gone = True
+    with pytest.raises(ValidationError, match="the device at /dev/meter is gone"):
+        session.energy(lambda done, total: None)
+
+
+def test_a_device_in_performance_mode(folder: Path) -> None:
+    shield = PowerShield()
+    device = Device("kws01", Board(shield, 10), lambda: 0)
+    session = open_session(Runner(DirectLink(device), Lpm01a(shield, 3.0)), folder)
+    session.runner.identify()
+    with pytest.raises(ValidationError, match="told times, as in performance mode"):
+        session.energy(lambda done, total: None)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("serial") is None, reason="needs pyserial")
+def test_a_board_and_its_meter_on_ports(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pseudo terminals, opened by pyserial."""
+    monkeypatch.setattr(bench, "BOOT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 5.0)
+    shield = PowerShield()
+    board = Board(shield, 50)
+    with open_port(None) as port, open_port(None) as meter_port:
+
+        def hear() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    shield.send(meter_port.read())
+
+        def tell() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    meter_port.write(shield.said.get())
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                serve(Device("kws01", board, board.pulse), port)
+
+        for act in (hear, tell, answer):
+            threading.Thread(target=act, daemon=True).start()
+        where = bench.MeterPort(meter_port.name, 3.3)
+        target = f"serial:{port.name}"
+        found = bench.measure(folder, "kws", str(folder), target, bench.Mode.ENERGY, folder / "out", Reporter(), where)
+    assert found["microjoules"] == pytest.approx(80 * 50)
+    assert (folder / "out" / "results.txt").read_text().count("Energy data for trial") == 5
+
+
+def test_energy_takes_a_meter_and_a_board(folder: Path) -> None:
+    with pytest.raises(InputError, match="--mode energy takes --meter PORT, that of an X-NUCLEO-LPM01A"):
+        bench.measure(folder, "kws", str(folder), "serial:x", bench.Mode.ENERGY, None, Reporter())
+    where = bench.MeterPort("/dev/ttyACM1", 3.3)
+    with pytest.raises(InputError, match="--mode energy measures a board: --target serial:PORT, not host"):
+        bench.measure(folder, "kws", str(folder), "host", bench.Mode.ENERGY, None, Reporter(), where)
