@@ -21,7 +21,16 @@ def submit(
         Path | None, typer.Option(help="Only check a submission, ours or not: a folder that holds open/ or closed/.")
     ] = None,
     org: Annotated[str | None, typer.Option(help="Who submits.")] = None,
-    mcu: Annotated[str, typer.Option(help="Microcontroller that is emulated.")] = "stm32l4r5zi",
+    mcu: Annotated[str, typer.Option(help="Microcontroller that is emulated, or the board has.")] = "stm32l4r5zi",
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="serial:PORT", help="Measure one run on a board, with the firmware of nas export --dut."),
+    ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option(metavar="PORT", help="Add the board's energy: of the X-NUCLEO-LPM01A that supplies it."),
+    ] = None,
+    volts: Annotated[float, typer.Option(help="That it is supplied with, 1.8 to 3.3.")] = 3.3,
     data: Annotated[
         Path | None, typer.Option(help="Folder with the evaluation files: kws01, vww01, ic01, ad01.")
     ] = None,
@@ -30,15 +39,17 @@ def submit(
 ) -> None:
     """Write an open-division submission from finished runs, or check one.
 
-    Each network is measured over the benchmark's serial protocol on an emulated microcontroller, in modelled time; the
-    tree says so, and that it is unverified. A check applies every rule of the official checker, and those that it
-    misses.
+    Each network is measured over the benchmark's serial protocol on an emulated microcontroller, in modelled time, or
+    on a board; the tree says so, and that it is unverified. What stands in --out stays, and is not measured again. A
+    check applies every rule of the official checker, and those that it misses.
 
     Exit code 4: the submission is not valid; each finding is a line.
 
     Examples:
 
     nas submit kws-run/ vww-run/ --org NAME --data mlperf/ --out submission/
+
+    nas submit kws-run/ --target serial:/dev/ttyACM0 --org NAME --data mlperf/ --out submission/
 
     nas submit --check submission/
     """
@@ -50,15 +61,21 @@ def submit(
     if not runs or org is None or data is None or out is None:
         raise InputError("give runs with --org NAME, --data FOLDER and --out FOLDER, or --check FOLDER")
     from nas.cli.console import ConsoleReporter
-    from nas.pipeline.submit import write_submission
+    from nas.pipeline.bench import SERIAL, MeterPort
+    from nas.pipeline.submit import Board, write_submission
 
+    if target is not None and not target.startswith(SERIAL):
+        raise InputError(f"--target {target}: expected {SERIAL}PORT; what is emulated is --mcu")
+    if meter is not None and target is None:
+        raise InputError("--meter goes with --target serial:PORT")
+    board = Board(target, MeterPort(meter, volts) if meter else None) if target else None
     with ConsoleReporter() as reporter:
-        results = write_submission(runs, org, mcu, data, out, reporter)
+        results = write_submission(runs, org, mcu, data, out, reporter, board)
     if not as_json:
         for result in results:
             typer.echo(
-                f"{result.system} {result.benchmark}: {result.accuracy}, {result.throughput:.1f} inferences per second "
-                f"modelled, flash {result.flash_bytes:,} B, RAM {result.ram_bytes:,} B"
+                f"{result.system} {result.benchmark}: {result.accuracy}, {result.throughput:.1f} inferences per second"
+                f"{'' if result.board else ' modelled'}, flash {result.flash_bytes:,} B, RAM {result.ram_bytes:,} B"
             )
     _tell(check_tree(out), out, as_json)
 

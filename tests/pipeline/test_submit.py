@@ -59,7 +59,7 @@ def test_a_submission_of_one_run(run: Path, files: Path, tmp_path: Path, monkeyp
     def measured_again(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("nas.pipeline.submit._measure", measured_again)
+    monkeypatch.setattr("nas.pipeline.submit._emulated", measured_again)
     assert write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter()) == [result]
 
 

@@ -211,7 +211,7 @@ def _recorded(meter: Meter) -> Recording:
         whole.joules.extend(part.joules)
         if enough:
             return whole
-        if time.monotonic() > end:
+        if len(whole.edges) < 2 and time.monotonic() > end:
             pulses = len(whole.edges)
             raise ValidationError(f"the power meter saw {pulses} pulses of the board's pin, expected 2: is it wired?")
 

@@ -8,6 +8,8 @@ import json
 import queue
 import re
 import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,15 @@ from nas.harness.mlperf.pty import open_port, serve
 from nas.harness.mlperf.runner import DirectLink, Runner
 from nas.harness.mlperf.session import Session, open_session
 from nas.pipeline import bench
+from nas.pipeline.dut import Time, make_device
 from nas.pipeline.reporter import Reporter
+from nas.pipeline.submit import Board as Measured
+from nas.pipeline.submit import write_submission
 from nas.submission import rules
+from nas.submission.checker import check
+from nas.submission.tree import Result
 
+needs_serial = pytest.mark.skipif(importlib.util.find_spec("serial") is None, reason="needs pyserial")
 IDLE, BUSY = 4047, 8000  # of 10 nJ in a millisecond
 INPUT_BYTES = 40
 
@@ -102,6 +110,7 @@ class Board:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "BOOT_SECONDS", 0.1)
     for where in (module, runner_module):
         monkeypatch.setattr(where, "ANSWER_SECONDS", 0.4)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
@@ -199,36 +208,82 @@ def test_a_device_in_performance_mode(folder: Path) -> None:
         session.energy(lambda done, total: None)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("serial") is None, reason="needs pyserial")
-def test_a_board_and_its_meter_on_ports(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pseudo terminals, opened by pyserial."""
-    monkeypatch.setattr(bench, "BOOT_SECONDS", 0.1)
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 5.0)
-    shield = PowerShield()
-    board = Board(shield, 50)
-    with open_port(None) as port, open_port(None) as meter_port:
+@contextlib.contextmanager
+def on_ports(shield: PowerShield, device: Device) -> Iterator[tuple[str, str]]:
+    """A board and its meter behind pseudo terminals: the names of their ports."""
+    with open_port(None) as port, open_port(None) as meter_port, pytest.MonkeyPatch.context() as patient:
+        for where in (module, runner_module):
+            patient.setattr(where, "ANSWER_SECONDS", 20.0)  # samples of seconds come at once
 
         def hear() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    shield.send(meter_port.read())
+            while True:
+                shield.send(meter_port.read())
 
         def tell() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    meter_port.write(shield.said.get())
+            while True:
+                meter_port.write(shield.said.get())
 
-        def answer() -> None:
-            with contextlib.suppress(OSError):
-                serve(Device("kws01", board, board.pulse), port)
+        def quietly(act: Callable[..., None], *arguments: object) -> None:
+            with contextlib.suppress(OSError):  # of a port that is closed
+                act(*arguments)
 
-        for act in (hear, tell, answer):
-            threading.Thread(target=act, daemon=True).start()
-        where = bench.MeterPort(meter_port.name, 3.3)
-        target = f"serial:{port.name}"
-        found = bench.measure(folder, "kws", str(folder), target, bench.Mode.ENERGY, folder / "out", Reporter(), where)
+        for act in ((hear,), (tell,), (serve, device, port)):
+            threading.Thread(target=quietly, args=act, daemon=True).start()
+        yield port.name, meter_port.name
+
+
+@needs_serial
+def test_a_board_and_its_meter_on_ports(folder: Path) -> None:
+    """Two pseudo terminals, opened by pyserial."""
+    shield = PowerShield()
+    board = Board(shield, 50)
+    with on_ports(shield, Device("kws01", board, board.pulse)) as (port, meter):
+        where = bench.MeterPort(meter, 3.3)
+        found = bench.measure(
+            folder, "kws", str(folder), f"serial:{port}", bench.Mode.ENERGY, folder / "out", Reporter(), where
+        )
     assert found["microjoules"] == pytest.approx(80 * 50)
     assert (folder / "out" / "results.txt").read_text().count("Energy data for trial") == 5
+
+
+@needs_serial
+def test_a_submission_of_a_board_and_then_of_its_energy(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("unicorn", reason="needs the emulator")
+    run, files, shield = checkout / "exported" / "reference" / "kws-64kb", tmp_path / "kws01", PowerShield()
+    files.mkdir()
+    for number in range(5):
+        (files / f"{number}.bin").write_bytes(bytes([number] * 490))
+    (files / "y_labels.csv").write_text("".join(f"{number}.bin,12,{number}\n" for number in range(5)))
+    board = Board(shield, 50)
+    board.input_bytes = 490
+    speaks, measured = make_device(run, "kws", "host", Time.REAL), Device("kws01", board, board.pulse)
+
+    def submit(port: str, meter: str | None) -> Result:
+        there = Measured(f"serial:{port}", bench.MeterPort(meter, 3.3) if meter else None)
+        (result,) = write_submission([run], "nasorg", "stm32l4r5zi", tmp_path, tmp_path / "out", Reporter(), there)
+        return result
+
+    with on_ports(shield, measured) as (port, meter), pytest.raises(InputError, match="on the board first"):
+        submit(port, meter)
+    with on_ports(shield, speaks) as (port, _), monkeypatch.context() as short:
+        short.setattr(runner_module, "WINDOW_SECONDS", 0.1)
+        first = submit(port, None)
+    with on_ports(shield, measured) as (port, meter):
+        second = submit(port, meter)
+    assert first.microjoules is None
+    assert second == replace(first, microjoules=pytest.approx(80 * 50))
+    place = tmp_path / "out" / "open" / "nasorg"
+    described = json.loads((place / "systems" / "stm32l4r5zi_board__kws_64kb.json").read_text())
+    assert (described["Board Name"], described["Status"]) == ("stm32l4r5zi", "RDI")
+    readme = (place / "README.md").read_text()
+    assert "emulated microcontroller" not in readme
+    assert f"{first.latency_ms['measured']:.1f} ms, 4000.0 µJ |" in readme
+    texts = [finding.text for finding in check(tmp_path / "out").findings]
+    assert len(texts) == 2
+    assert "has 5 files" in texts[0]
+    assert "each must last 10 s" in texts[1]
 
 
 def test_energy_takes_a_meter_and_a_board(folder: Path) -> None:
