@@ -6,6 +6,7 @@
     │   ├── SpecError             2  a space or constraint file: names file, table and key
     │   ├── DataError             2  a data set that is missing, damaged or of the wrong kind
     │   └── RunFolderError        2  a run folder that cannot be written, read or resumed
+    │       └── BusyRunError      2  one in which another process works
     ├── InfeasibleError           3  no network of the space fits the budget
     ├── ValidationError           4  the exported file does not fit, or outputs disagree
     └── InterruptedRunError     130  stopped by the user; the run can be resumed
@@ -48,6 +49,10 @@ class DataError(InputError):
 
 class RunFolderError(InputError):
     """A run folder cannot be created, read or resumed."""
+
+
+class BusyRunError(RunFolderError):
+    """Another process works in a run folder."""
 
 
 class InfeasibleError(NasError):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from nas import __version__
+from nas.cli.ablate import ablate
 from nas.cli.cost import cost
 from nas.cli.data import data
 from nas.cli.doctor import doctor
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, train, validate, export, plan, cost, dut, submit, spaces, mcus, doctor):
+for command in (search, train, validate, export, plan, cost, ablate, dut, submit, spaces, mcus, doctor):
     app.command(no_args_is_help=command not in (spaces, mcus, doctor))(command)
 app.add_typer(data, name="data")
 

@@ -24,7 +24,7 @@ from nas.cost.dense import dense_buffers, dense_overlaps
 from nas.cost.latency import Clock
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
-from nas.plan.placement import DEFAULT_PLANNING, Kernels, Planning
+from nas.plan.placement import DEFAULT_PLANNING, Kernels, PlanKind, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.graph import Graph, GraphBuilder
 from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
@@ -214,7 +214,7 @@ def lower_bounds(
         size = size - kind - 2 * flash.ZERO_POINT * len(graph.ops)
     bounds = {
         "flash_bytes": up(size, flash.DATA_ALIGNMENT),
-        "sram_bytes": least_bytes(graph, len(options), planning) + sram.persistent_bytes(graph),
+        "sram_bytes": least_bytes(graph, len(options), planning) + sram.kept_bytes(graph, planning),
         "ops": ops(graph),
         **({} if clock is None else {"latency_us": clock.microseconds(graph, least=True)}),
     }
@@ -224,8 +224,10 @@ def lower_bounds(
 def least_bytes(graph: Graph, networks: int, planning: Planning) -> IntArray:
     """Most bytes that are alive at once, less what outputs may share with inputs: no plan can be smaller.
 
-    Without rounding to TFLM's alignment, so that it rises with every width.
+    Without rounding to TFLM's alignment, so that it rises with every width. An estimate is its own bound.
     """
+    if planning.kind is PlanKind.ESTIMATE:
+        return np.broadcast_to(sram.estimated_bytes(graph), networks)
     # Of a choice of kernels none overlaps more than 1x1.
     ops = (op if isinstance(op.kernel[0], int) else op._replace(kernel=(1, 1)) for op in graph.ops)
     graph = replace(graph, ops=tuple(ops))

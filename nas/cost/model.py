@@ -31,6 +31,6 @@ class Cost:
 def cost(graph: Graph, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None) -> Cost:
     """Predict flash, SRAM and ops of a graph, planned as ``planning`` says; with a clock, its latency too."""
     planned = sram.head(graph, planning)
-    arena = planned.size_bytes + sram.persistent_bytes(graph)
+    arena = planned.size_bytes + sram.kept_bytes(graph, planning)
     latency = None if clock is None else int(clock.microseconds(graph))
     return Cost(int(flash.flash_bytes(graph, planned.in_file)), int(arena), int(ops(graph)), latency)

@@ -65,7 +65,7 @@ def population_costs(
         graph = graph_of_many(space, options[chunk])
         planned = _head(graph, len(chunk), planning)
         found[0, chunk] = flash.flash_bytes(graph, planned.in_file)
-        found[1, chunk] = planned.size_bytes + sram.persistent_bytes(graph)
+        found[1, chunk] = planned.size_bytes + sram.kept_bytes(graph, planning)
         found[2, chunk] = ops(graph)
         if clock is not None:
             found[3, chunk] = clock.microseconds(graph)
@@ -74,9 +74,11 @@ def population_costs(
 
 def _head(graph: Graph, networks: int, planning: Planning) -> sram.Head:
     """``sram.head`` of each network."""
+    if planning.kind is PlanKind.ESTIMATE:
+        return sram.Head(sram.estimated_bytes(graph), np.zeros(networks, bool))
     buffers = dense_buffers(graph, networks)
     greedy = plan_many(*buffers)
-    if planning.kind is PlanKind.GREEDY:
+    if not planning.kind.plans:
         return sram.Head(greedy, np.zeros(networks, bool))
     reads, distances = dense_overlaps(graph, networks, planning)
     planned = solve_many(*buffers, reads, aligned(distances), greedy)

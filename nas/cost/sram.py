@@ -44,9 +44,11 @@ class Head(NamedTuple):
 
 def head(graph: Graph, planning: Planning = DEFAULT_PLANNING) -> Head:
     """Activations as they are planned."""
+    if planning.kind is PlanKind.ESTIMATE:
+        return Head(estimated_bytes(graph), False)
     buffers = activation_buffers(graph)
     greedy = height(buffers, greedy_plan(buffers))
-    if planning.kind is PlanKind.GREEDY:
+    if not planning.kind.plans:
         return Head(greedy, False)
     planned = solve(problem(graph, buffers, planning), greedy).height
     return Head(planned, planned < greedy)
@@ -57,10 +59,17 @@ def greedy_bytes(graph: Graph) -> int:
     return int(head(graph, Planning(PlanKind.GREEDY)).size_bytes)
 
 
+def estimated_bytes(graph: Graph) -> Count:
+    """What many tools take for the SRAM of a network: the largest sum of what an operator reads and writes."""
+    size = graph.tensor_bytes
+    together = (op.present * (sum(map(size, op.inputs)) + size(op.output)) for op in graph.ops)
+    return np.max(np.broadcast_arrays(*together), axis=0)
+
+
 def place(graph: Graph, buffers: list[Buffer], planning: Planning) -> Mapping[int, int]:
     """Tensor -> offset in bytes, as planned."""
     plan = greedy_plan(buffers)
-    if planning.kind is PlanKind.GREEDY:
+    if not planning.kind.plans:
         return plan
     offsets = solve(problem(graph, buffers, planning), height(buffers, plan)).offsets
     return plan if offsets is None else dict(enumerate(offsets))
@@ -118,6 +127,11 @@ def _allocated(op: Op, used: Count, size: Count, alignment: int) -> Count:
     return after if op.present is True else np.where(op.present, after, used)
 
 
+def kept_bytes(graph: Graph, planning: Planning) -> Count:
+    """``persistent_bytes``; an estimate knows of none."""
+    return 0 if planning.kind is PlanKind.ESTIMATE else persistent_bytes(graph)
+
+
 def arena_bytes(graph: Graph, planning: Planning = DEFAULT_PLANNING) -> int:
     """Bytes of the whole arena."""
-    return int(head(graph, planning).size_bytes + persistent_bytes(graph))
+    return int(head(graph, planning).size_bytes + kept_bytes(graph, planning))

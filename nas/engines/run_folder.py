@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.engines.base import Candidate
-from nas.errors import InputError, RunFolderError
+from nas.errors import BusyRunError, InputError, RunFolderError
 from nas.files import write_json
 
 
@@ -118,11 +118,11 @@ class RunFolder:
         """Keep other processes out of the folder; the lock ends with the process, however it ends.
 
         Raises:
-            RunFolderError: another process holds it.
+            BusyRunError: another process holds it.
         """
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as cause:
-                raise RunFolderError(f"another process works in {self.path}; wait for it or stop it") from cause
+                raise BusyRunError(f"another process works in {self.path}; wait for it or stop it") from cause
             yield

@@ -161,7 +161,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         sram_bytes=_parsed(parse_bytes, options.sram),
         ops=_parsed(parse_ops, options.ops),
         latency_ms=_parsed(parse_milliseconds, options.latency),
-        planning=parse_planning(options.plan, options.kernels),
+        planning=parse_planning(options.plan, options.kernels, estimates=True),
     )
     plan = SearchPlan(
         options,

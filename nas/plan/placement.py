@@ -35,6 +35,14 @@ class PlanKind(StrEnum):
     """Place buffers better than TFLM does; none overlap while they live."""
     OVERLAP = "overlap"
     """Also let an operator's output run into the dead part of its input."""
+    ESTIMATE = "estimate"
+    """No plan, but what rough estimates take for one: the largest input and output of an operator, and nothing that
+    TFLM keeps beside them. A search may believe it, to show what that costs; files are then planned by TFLM."""
+
+    @property
+    def plans(self) -> bool:
+        """Whether a plan is made, instead of leaving it to TFLM."""
+        return self in (PlanKind.PACKED, PlanKind.OVERLAP)
 
 
 class Planning(NamedTuple):
@@ -53,16 +61,22 @@ DEFAULT_PLANNING = Planning()
 DEFAULT_PLAN, DEFAULT_KERNELS = DEFAULT_PLANNING.kind.value, ",".join(DEFAULT_PLANNING.kernels)
 
 
-def parse_planning(plan: str | None, kernels: str | None) -> Planning:
+def parse_planning(plan: str | None, kernels: str | None, estimates: bool = False) -> Planning:
     """Planning from the words of the command line, such as ``overlap`` and ``reference,cmsis-nn``, or the defaults.
+
+    Args:
+        plan: kind.
+        kernels: sets of them, with commas between.
+        estimates: whether an estimate will do, too.
 
     Raises:
         InputError: no such kind of plan, or no such kernels.
     """
     kind = plan or DEFAULT_PLAN
     names = [name.strip() for name in (kernels or DEFAULT_KERNELS).split(",")]
-    for option, given, known in (("plan", [kind], PlanKind), ("kernels", names, Kernels)):
-        wrong = [name for name in given if name not in {*known}]
+    kinds = [each for each in PlanKind if estimates or each is not PlanKind.ESTIMATE]
+    for option, given, known in (("plan", [kind], kinds), ("kernels", names, [*Kernels])):
+        wrong = [name for name in given if name not in known]
         if wrong:
             raise InputError(f"--{option} {wrong[0]!r}: expected {', '.join(known)}{ALSO[option]}")
     return Planning(PlanKind(kind), tuple(Kernels(name) for name in dict.fromkeys(names)))

@@ -9,7 +9,7 @@ from nas.model_file import ModelFile
 from nas.plan.buffers import DECIDED_BY_TFLM
 from nas.plan.greedy import planned_bytes, tflm_placements
 from nas.plan.order import best_order
-from nas.plan.placement import DEFAULT_PLANNING, Placement, PlanKind, Planning
+from nas.plan.placement import DEFAULT_PLANNING, Placement, Planning
 from nas.plan.polish import polish
 from nas.plan.problem import Problem, make_problem
 from nas.plan.solver import solve
@@ -62,7 +62,7 @@ def plan_model(model: ModelFile, planning: Planning = DEFAULT_PLANNING) -> Plan:
 def _best_plan(model: ModelFile, planning: Planning) -> Plan:
     given = tuple(range(len(model.ops)))
     best = Plan(given, None, tflm_placements(model))
-    if planning.kind is PlanKind.GREEDY:
+    if not planning.kind.plans:
         return best
     for kernels in dict.fromkeys(((), planning.overlapping)):
         for order in dict.fromkeys((given, best_order(model, kernels))):

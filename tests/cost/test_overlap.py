@@ -31,6 +31,8 @@ PLANNINGS = {
     "cmsis-nn": Planning(PlanKind.OVERLAP, (Kernels.CMSIS_NN,)),
     "nas-c": Planning(PlanKind.OVERLAP, (Kernels.NAS_C,)),
 }
+ESTIMATE = Planning(PlanKind.ESTIMATE)
+WITH_ESTIMATE = {**PLANNINGS, "estimate": ESTIMATE}
 SETS = [(one,) for one in Kernels] + [tuple(Kernels)]
 SEEDS = st.integers(0, 2**32)
 
@@ -108,6 +110,18 @@ def test_whoever_may_do_more_needs_no_more(name: str, seed: int) -> None:
         assert costs.sram_bytes == planned.size_bytes + persistent_bytes(graph) == arena_bytes(graph, PLANNINGS[key])
 
 
+@pytest.mark.parametrize("name", SPACES)
+@settings(max_examples=4, deadline=None)
+@given(seed=SEEDS)
+def test_an_estimate_is_of_the_worst_operator_alone(name: str, seed: int) -> None:
+    graph = some_graph(SPACES[name], seed)
+    together = [graph.tensor_bytes(op.output) + sum(map(graph.tensor_bytes, op.inputs)) for op in graph.ops]
+    costs = cost(graph, ESTIMATE)
+    assert costs.sram_bytes == max(together) == arena_bytes(graph, ESTIMATE)
+    assert costs.flash_bytes == flash_bytes(graph, False)
+    assert plan_model(lower(graph, 0), ESTIMATE) == plan_model(lower(graph, 0), PLANNINGS["greedy"])
+
+
 def test_a_plan_takes_four_bytes_for_each_tensor() -> None:
     """76 bytes for its name and tables; a length, three numbers and the offsets, aligned."""
     for space in ("kws_ds_cnn", "vww_micronet_50"):
@@ -164,7 +178,7 @@ def test_only_kinds_with_a_rule_overlap() -> None:
         assert safe_distances(graph, op, ()) == {}
 
 
-@pytest.mark.parametrize("planning", PLANNINGS.values(), ids=PLANNINGS)
+@pytest.mark.parametrize("planning", WITH_ESTIMATE.values(), ids=WITH_ESTIMATE)
 @settings(max_examples=25, deadline=None)
 @given(name=st.sampled_from([name for name in SPACES if SPACES[name].decisions]), seed=SEEDS)
 def test_bounds_are_below_everything_wider(name: str, seed: int, planning: Planning) -> None:
@@ -180,7 +194,7 @@ def test_bounds_are_below_everything_wider(name: str, seed: int, planning: Plann
             assert bounds[each][row] <= getattr(exact, each)
 
 
-@pytest.mark.parametrize("planning", PLANNINGS.values(), ids=PLANNINGS)
+@pytest.mark.parametrize("planning", WITH_ESTIMATE.values(), ids=WITH_ESTIMATE)
 @pytest.mark.parametrize("name", ["grey", "fixed-widths", "narrowest-is-not-cheapest"])
 def test_the_minimum_is_that_of_all_networks(name: str, planning: Planning) -> None:
     space = NASTY[name]
@@ -208,7 +222,7 @@ def test_the_minimum_is_that_of_all_networks(name: str, planning: Planning) -> N
 def test_bounds_hold_where_a_wider_layer_may_overlap(space: SearchSpace) -> None:
     """On CMSIS-NN a convolution of 1 x 1 may not overlap, one of 3 x 3 may."""
     networks = list(every_network(space))
-    for planning in PLANNINGS.values():
+    for planning in WITH_ESTIMATE.values():
         exact = [cost(one.graph, planning) for one in networks]
         narrowest = np.zeros((1, len(space.decisions)), np.int64)
         free = [one for one in networks if len(one.blocks) == len(space.smallest().blocks)]

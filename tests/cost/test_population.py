@@ -26,6 +26,7 @@ ALL_OF_ONE_CHANNEL = {  # no decision offers one channel, and a depthwise convol
 OTHER_PLANNINGS = [
     Planning(PlanKind.GREEDY),
     Planning(PlanKind.PACKED),
+    Planning(PlanKind.ESTIMATE),
     *(Planning(PlanKind.OVERLAP, (kernels,)) for kernels in Kernels),
 ]
 

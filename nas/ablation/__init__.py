@@ -1,0 +1,1 @@
+"""Studies: which factors of a search matter, and by how much."""
