@@ -94,11 +94,12 @@ def _others(row: Row, factor: str) -> tuple[Any, ...]:
 def _p(differences: Sequence[float]) -> float:
     if len(differences) < 2:
         return math.nan
-    if statistics.stdev(differences) == 0:
-        return 1.0 if differences[0] == 0 else 0.0
-    from scipy.stats import ttest_1samp
+    mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    from scipy.stats import t
 
-    return float(ttest_1samp(differences, 0).pvalue)
+    return 2 * float(t.sf(abs(mean) / error, len(differences) - 1))
 
 
 def _holm(ps: Sequence[float]) -> Iterable[float]:

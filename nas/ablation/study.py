@@ -37,7 +37,7 @@ class Study(Table):
     seeds: Annotated[int, Field(ge=1)] = 3
     tme: Annotated[float, Field(gt=0)] | None = None
     """What each search may cost, in trainings of a winner; by itself, no run has such a bound."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """Of every run."""
     factors: dict[Name, dict[Name, dict[str, Any]]]
     """Factor -> level -> options."""

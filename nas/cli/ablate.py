@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,17 +65,18 @@ def ablate(
     if jobs < 1:
         raise InputError(f"--jobs {jobs} must be at least 1")
     if resume is not None:
-        if study or task or vary or set_ or out or data or seeds or tme:
+        if study or task or vary or set_ or out or data or seeds or tme or dry_run:
             raise InputError("--resume goes on with a study as it was started: leave out what says which")
         asked, cells = resume_study(resume)
         folder = resume
     else:
         asked, beside = _study(study, task, vary or [], set_ or [], one_at_a_time, seeds, tme, data)
         folder = out or default_folder(asked)
+        if dry_run:
+            with tempfile.TemporaryDirectory() as scratch:
+                _show(asked, plan_study(asked, Path(scratch), beside), as_json)
+            return
         cells = plan_study(asked, folder, beside)
-    if dry_run:
-        _show(asked, cells, as_json)
-        return
     with ConsoleReporter() as reporter:
         reporter.note(f"{asked.name}: {len(cells)} runs, {jobs} at a time, in {folder}")
         result = run_study(asked, cells, folder, jobs, reporter)

@@ -63,7 +63,8 @@ def estimated_bytes(graph: Graph) -> Count:
     """What many tools take for the SRAM of a network: the largest sum of what an operator reads and writes."""
     size = graph.tensor_bytes
     together = (op.present * (sum(map(size, op.inputs)) + size(op.output)) for op in graph.ops)
-    return np.max(np.broadcast_arrays(*together), axis=0)
+    most = np.max(np.broadcast_arrays(*together), axis=0)
+    return most if np.ndim(most) else int(most)
 
 
 def place(graph: Graph, buffers: list[Buffer], planning: Planning) -> Mapping[int, int]:

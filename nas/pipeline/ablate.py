@@ -8,6 +8,8 @@ import io
 import json
 import multiprocessing
 import os
+import random
+import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,20 +21,25 @@ from nas import defaults
 from nas.ablation.statistics import Row, effects
 from nas.ablation.study import Arm, Study
 from nas.ablation.text import SCORE, summary
+from nas.cost.ops import ops
+from nas.engines.sampling import sample_feasible
 from nas.errors import InputError, InterruptedRunError, RunFolderError
 from nas.files import write_bytes, write_json
+from nas.pipeline.affordable import even_network
 from nas.pipeline.cell import BUSY, run_cell
 from nas.pipeline.reporter import Reporter
-from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, plan_search
+from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
 from nas.report.study_plot import plot_study
 from nas.space.lookup import find_file
 from nas.space.spec import read_toml
 from nas.tasks import get_task
 from nas.training.recipe import Recipe, load_recipe
+from nas.units import format_bytes, format_score
 
 FOLDER = "search_spaces/studies"
 RECORD = "study.json"
 SCORED_SHARE = 0.3  # of the cost of a search with shared weights, for scoring candidates with them
+DRAWN = 32  # random networks of the budget, whose mean tells what a candidate costs
 POLL_SECONDS = 2.0
 BUSY_SECONDS = 10.0  # until a run that another process has is asked for again
 OURS = ("seed", "storage", "pareto", "settings")  # options that a study gives, or cannot have
@@ -159,22 +166,27 @@ def _options(study: Study, arm: Arm, folder: Path, beside: Path | None) -> tuple
     asked = SearchOptions(**options)
     plan = plan_search(asked)
     if study.tme is not None:
-        given = [name for name in ("time", "trials", "epochs") if getattr(asked, name) is not None]
+        free = ("time", "trials") if plan.scoring is Scoring.TRAINED else ("time", "trials", "epochs")
+        given = [name for name in free if getattr(asked, name) is not None]
         if given:
             raise InputError(f"{arm.name}: tme says what a search costs; leave out {', '.join(given)}")
-        options |= _priced(plan.scoring, study.tme * plan.train_epochs, plan.epochs)
+        options |= _priced(plan, study.tme * plan.train_epochs)
     return options, changed
 
 
-def _priced(scoring: Scoring, epochs: float, of_candidate: int) -> dict[str, int]:
-    """Options with which a search costs so many epochs of a network that uses the budget."""
-    if scoring is Scoring.TRAINED:
-        return {"trials": max(1, round(epochs / of_candidate))}
-    if scoring is Scoring.DESCENT:
-        return {"epochs": max(1, round(epochs / EPOCH_PRICE[scoring]))}
+def _priced(plan: SearchPlan, epochs: float) -> dict[str, int]:
+    """Options with which a search costs so many epochs of a network that uses the budget; candidates are smaller."""
+    price = EPOCH_PRICE[plan.scoring]
+    if plan.scoring is Scoring.TRAINED:
+        rng = random.Random(0)
+        drawn = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(DRAWN)]
+        share = statistics.fmean(ops(each.graph) for each in drawn) / ops(even_network(plan).graph)
+        return {"trials": max(1, round(epochs / (plan.epochs * share)))}
+    if plan.scoring is Scoring.DESCENT:
+        return {"epochs": max(1, round(epochs / price))}
     scored = SCORED_SHARE * epochs
     return {
-        "epochs": max(1, round((epochs - scored) / EPOCH_PRICE[scoring])),
+        "epochs": max(1, round((epochs - scored) / price)),
         "trials": max(1, round(scored / defaults.SCORE_PRICE)),
     }
 
@@ -187,6 +199,7 @@ def _recipe(arm: Arm, options: dict[str, Any], folder: Path) -> Path:
     changed = {**recipe.to_json(), **options["recipe"], "name": name}
     changed.pop("objective")
     path = folder / "recipes" / f"{name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
     Recipe.model_validate(changed, strict=False)
     write_bytes(path, _toml(changed).encode())
     return path
@@ -261,8 +274,6 @@ def _state(run: Path) -> str:
 
 
 def _told(result: dict[str, Any]) -> str:
-    from nas.units import format_bytes, format_score
-
     fits = "" if result["fits"] else ", DOES NOT FIT"
     return (
         f"INT8 {format_score(result['metric'], result['int8_score'])}, flash {format_bytes(result['flash_bytes'])}, "

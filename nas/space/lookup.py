@@ -41,7 +41,7 @@ def find_file(kind: str, name: str | Path) -> Path:
     if found is None:
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        what = Path(kind).name.replace("_", " ").rstrip("s")
+        what = Path(kind).name.replace("_", " ").replace("ies", "ys").rstrip("s")
         raise InputError(f"no {what} named {str(name)!r}; there are {', '.join(known)}{hint}")
     return found
 

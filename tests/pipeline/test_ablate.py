@@ -1,0 +1,106 @@
+"""A study runs what it says, once, and tells what came out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.ablation.study import Study
+from nas.cost.model import cost
+from nas.errors import InfeasibleError, InputError, RunFolderError
+from nas.pipeline.ablate import load_study, plan_study, resume_study, run_study
+from nas.pipeline.reporter import Reporter
+from nas.plan.placement import PlanKind, Planning
+from nas.space import load_space
+from nas.space.lookup import list_files
+from nas.tasks import get_task
+from nas.training.recipe import load_recipe
+
+
+def study(factors: dict[str, Any], **options: Any) -> Study:
+    given = {"task": "kws", "data": "builtin", "ops": "1M", "train_epochs": 1, **options}
+    return Study.model_validate({"name": "s", "seeds": 1, "options": given, "factors": factors})
+
+
+@pytest.mark.parametrize("name", list_files("search_spaces/studies"))
+def test_the_studies_that_ship_can_be_run(name: str, tmp_path: Path) -> None:
+    cells = plan_study(load_study(name), tmp_path)
+    arms = {cell.arm.name for cell in cells}
+    assert len(cells) == 3 * len(arms) == len({cell.name for cell in cells})
+    assert all(cell.options.get("trials") or cell.options["epochs"] > 5 for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("factors", "options", "message"),
+    [
+        ({"engine": {"a": {"engine": "foo"}, "b": {}}}, {}, "no engine named 'foo'"),
+        ({"x": {"a": {"speed": 1}, "b": {}}}, {}, "x=a: nas search has no option 'speed'"),
+        ({"x": {"a": {"seed": 1}, "b": {}}}, {}, "x=a: nas search has no option 'seed'"),
+        ({"x": {"a": {"defaults": {"MAGIC": 1}}, "b": {}}}, {}, "x=a: nas.defaults has no MAGIC"),
+        ({"x": {"a": {"trials": 1}, "b": {"trials": 2}}}, {"ops": "1"}, "budget infeasible"),
+    ],
+)
+def test_what_cannot_be_run(factors: Any, options: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises((InputError, InfeasibleError), match=message):
+        plan_study(study(factors, **options), tmp_path)
+
+
+def test_a_recipe_with_one_thing_changed(tmp_path: Path) -> None:
+    off, on = plan_study(
+        study({"augmentation": {"off": {"recipe": {"augment": {}, "mixup": 0.2}}, "on": {}}}), tmp_path
+    )
+    task = get_task("kws", "builtin")
+    changed, usual = load_recipe(task, off.options["recipe"]), load_recipe(task)
+    assert changed.with_(name=usual.name) == usual.with_(augment=type(usual.augment)(), mixup=0.2)
+    assert "recipe" not in on.options
+
+
+def test_equal_cost(tmp_path: Path) -> None:
+    """In epochs of a network that uses the budget: of shared weights 1.4 each, of candidates what they are of it."""
+    asked = study(
+        {"engine": {"dnas": {"engine": "dnas"}, "random": {"engine": "random", "epochs": 2}}}, train_epochs=20
+    )
+    dnas, random = plan_study(asked.model_copy(update={"tme": 2.0}), tmp_path)
+    assert dnas.options["epochs"] == round(2 * 20 / 1.4)
+    assert 20 <= random.options["trials"] <= 80
+    with pytest.raises(InputError, match="tme says what a search costs; leave out trials"):
+        plan_study(study({"x": {"a": {"trials": 1}, "b": {}}}).model_copy(update={"tme": 1.0}), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its networks do not fit, which is a result; runs that are finished are not run again."""
+    graph = load_space("kws_micronet").smallest().graph
+    exact, believed = (cost(graph, Planning(kind)).sram_bytes for kind in (PlanKind.GREEDY, PlanKind.ESTIMATE))
+    asked = study(
+        {"temperature": {"usual": {}, "cold": {"defaults": {"HOT_GUMBEL": 0.3}}}},
+        plan="estimate",
+        engine="random",
+        trials=1,
+        epochs=1,
+        sram=(exact + believed) // 2,
+        start=["kws_micronet:smallest"],
+    )
+    folder = tmp_path / "study"
+    result = run_study(asked, plan_study(asked, folder), folder, 1, Reporter())
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["temperature"] for row in rows] == ["usual", "cold"]
+    assert {row["fits"] for row in rows} == {"False"}
+    assert int(rows[0]["sram_bytes"]) == exact
+    assert int(rows[0]["predicted_sram_bytes"]) == believed
+    assert "| 0 of 1 |" in result.text
+    assert "SYNTHETIC" in result.text
+    assert (folder / "study.svg").read_text().startswith("<?xml")
+    assert json.loads((folder / "summary.json").read_text())["runs"] == 2
+
+    again, cells = resume_study(folder)
+    assert again == asked
+    monkeypatch.setattr("nas.pipeline.cell.BUSY", "never")
+    assert run_study(again, cells, folder, 2, Reporter()).rows == result.rows
+    with pytest.raises(RunFolderError, match="holds another study"):
+        run_study(asked.model_copy(update={"seeds": 2}), cells, folder, 1, Reporter())
