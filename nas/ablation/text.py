@@ -25,7 +25,7 @@ def summary(study: Study, arms: Sequence[Arm], rows: Sequence[Row]) -> str:
         study.description,
         f"{len(rows)} runs, {seeds} seed{'s' * (seeds != 1)}; data: {_data(rows)}. Scores are of the INT8 file on the "
         "test split, with 95 % confidence intervals of the mean.",
-        _table(arms, rows, metric),
+        _markdown(means(arms, rows)),
         "\n".join(f"- {sentence(effect, metric)}" for effect in found),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -44,19 +44,26 @@ def sentence(effect: Effect, metric: str) -> str:
     return f"**{effect.factor}**: `{effect.level}` has {much} than `{effect.base}` ({verdict})"
 
 
-def _table(arms: Sequence[Arm], rows: Sequence[Row], metric: str) -> str:
-    head = ["arm", "score", *(f"{name}, {unit}" for name, unit, _ in COSTS.values()), "fits", "candidates", "TME"]
-    lines = [" | ".join(head), "|".join(["---"] * len(head))]
+def means(arms: Sequence[Arm], rows: Sequence[Row]) -> list[list[str]]:
+    """A table of all arms that were run, its head first."""
+    metric = str(rows[0]["metric"])
+    lines = [["arm", "score", *(f"{name}, {unit}" for name, unit, _ in COSTS.values()), "fits", "candidates", "TME"]]
     for arm in arms:
         its = [row for row in rows if row["levels"] == arm.levels]
         if not its:
             continue
         score = estimate([row[SCORE] for row in its])
-        cells = [f"`{arm.name}`", _mean(score, metric)]
+        cells = [arm.name, _mean(score, metric)]
         cells += [f"{_average(its, key) / per:.3g}" for key, (_, _, per) in COSTS.items()]
         cells += [f"{sum(row['fits'] for row in its)} of {len(its)}", f"{_average(its, 'candidates'):.3g}"]
-        lines.append(" | ".join([*cells, f"{_average(its, 'tme'):.2g}"]))
-    return "\n".join(f"| {line} |" for line in lines)
+        lines.append([*cells, f"{_average(its, 'tme'):.2g}"])
+    return lines
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    head, *rows = table
+    marked = [[f"`{arm}`", *cells] for arm, *cells in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *marked))
 
 
 def _mean(found: Estimate, metric: str) -> str:

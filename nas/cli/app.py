@@ -18,6 +18,7 @@ from nas.cli.dut import dut
 from nas.cli.export import export
 from nas.cli.lists import mcus, spaces
 from nas.cli.plan import plan
+from nas.cli.report import report
 from nas.cli.search import search
 from nas.cli.submit import submit
 from nas.cli.train import train
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, train, validate, export, plan, cost, ablate, dut, submit, spaces, mcus, doctor):
+for command in (search, train, validate, export, plan, cost, report, ablate, dut, submit, spaces, mcus, doctor):
     app.command(no_args_is_help=command not in (spaces, mcus, doctor))(command)
 app.add_typer(data, name="data")
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nas import defaults
+from nas import __version__, defaults
 from nas.ablation.statistics import Row, effects
 from nas.ablation.study import Arm, Study
-from nas.ablation.text import SCORE, summary
+from nas.ablation.text import SCORE, means, sentence, summary
 from nas.cost.ops import ops
 from nas.engines.sampling import sample_feasible
 from nas.errors import InputError, InterruptedRunError, RunFolderError
@@ -29,6 +29,7 @@ from nas.pipeline.affordable import even_network
 from nas.pipeline.cell import BUSY, run_cell
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
+from nas.report.page import Picture, StudyPage, render_page
 from nas.report.study_plot import plot_study
 from nas.space.lookup import find_file
 from nas.space.spec import read_toml
@@ -118,10 +119,11 @@ def run_study(study: Study, cells: Sequence[Cell], folder: Path, jobs: int, repo
         raise InterruptedRunError(f"interrupted; go on with: nas ablate --resume {folder}") from cause
     rows = [_row(cell, found[cell.name]) for cell in cells]
     arms = study.arms()
-    text = summary(study, arms, rows)
+    text, picture = summary(study, arms, rows), plot_study(study, arms, rows)
     write_bytes(folder / "results.csv", _table(study, rows).encode())
     write_bytes(folder / "summary.md", text.encode())
-    write_bytes(folder / "study.svg", plot_study(study, arms, rows))
+    write_bytes(folder / "study.svg", picture)
+    write_bytes(folder / "report.html", render_page(_page(study, rows, picture, folder)))
     write_json(folder / "summary.json", _effects(study, rows))
     return StudyResult(folder, rows, text)
 
@@ -293,6 +295,24 @@ def _table(study: Study, rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _page(study: Study, rows: Sequence[Row], picture: bytes, folder: Path) -> StudyPage:
+    factors = {factor: list(levels) for factor, levels in study.factors.items()}
+    found = [sentence(each, rows[0]["metric"]) for each in effects(rows, factors, SCORE)]
+    head, *table = means(study.arms(), rows)
+    synthetic = "SYNTHETIC DATA, made on the spot: these scores say nothing about real use."
+    return StudyPage(
+        study.name,
+        study.description,
+        synthetic if any(row["synthetic"] for row in rows) else "",
+        [each.replace("**", "").replace("`", "") for each in found],
+        Picture("Every arm", picture, "A dot for each run, red where it does not fit; the mean and its 95 % interval."),
+        head,
+        table,
+        f"nas ablate --resume {folder}",
+        f"mcu-nas {__version__}; every run has its own report in {folder / 'runs'}.",
+    )
 
 
 def _effects(study: Study, rows: Sequence[Row]) -> dict[str, Any]:

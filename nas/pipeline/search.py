@@ -20,6 +20,7 @@ from nas.pipeline.affordable import affordable_epochs, affordable_training, even
 from nas.pipeline.clock import Clock, time_limit
 from nas.pipeline.dry_run import price_line
 from nas.pipeline.front import Place, choose_winners
+from nas.pipeline.page import write_page
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import Scoring, SearchOptions, SearchPlan, plan_search
@@ -171,6 +172,7 @@ def _finish(
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
     report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
     run.update(status="done", elapsed_seconds=clock.elapsed())
+    write_page(run.path)
     return SearchResult(run.path, proofs[0], report)
 
 

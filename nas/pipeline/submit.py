@@ -205,7 +205,7 @@ def _write_code(run: Path, task: str, code: Path) -> None:
     record = json.loads((run / "run.json").read_text())
     asked = record.get("request", record)
     flags = {
-        "data": asked.get("data") or "DATA",
+        "data": Path(asked.get("data") or "DATA").name,  # where it lies on this machine is nobody's business
         "seed": asked.get("seed", 0),
         "epochs": record.get("winner_epochs") or asked.get("epochs"),
         "teacher": asked.get("teacher"),

@@ -12,6 +12,7 @@ from nas import __version__
 from nas.budget import Budget
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError
+from nas.pipeline.page import write_page
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.session import open_run_session
@@ -87,6 +88,7 @@ def train_architecture(
         spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
         report = write_report(run, session, [winner], [Budget()], None, spent)
         run.update(status="done")
+        write_page(run.path)
     return report
 
 

@@ -33,7 +33,7 @@ from nas.pipeline.session import Session
 from nas.plan.placement import Planning
 from nas.space import Architecture
 from nas.tasks.metric import Objective, Score
-from nas.training.loop import Epoch, evaluate
+from nas.training.loop import Epoch, evaluate, predict
 
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -76,6 +76,8 @@ class Winner:
     folder: Path
     latency: Latency | None = None
     """Modelled, of the C code on the microcontroller of the budget."""
+    confusion: dict[str, list[list[int]]] | None = None
+    """``float`` and ``int8`` -> how many test samples of each class (rows) were taken for which (columns)."""
 
     @property
     def train_seconds(self) -> float:
@@ -126,12 +128,13 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, fi
     write_c_source(model, folder, arena_bytes=arena.total_bytes, operators=kinds)
     exported = Exported(quantized.network, architecture.graph, model, folder / "model.onnx")
     parity = measure_parity(exported, session.data, classes=session.task.objective is Objective.CLASSIFY)
+    test, chosen = session.test(), list[Int8Array]()
     winner = Winner(
         architecture,
         budget.cost(architecture),
         measured,
-        evaluate(network, session.data, session.test()).value,
-        score_file(session, model, LiteRtModel(model).run, "LiteRT"),
+        evaluate(network, session.data, test).value,
+        score_file(session, model, LiteRtModel(model).run, "LiteRT", chosen),
         score_file(session, model, TflmModel(model).run, "TFLM"),
         session.validate(network),
         session.task.metric,
@@ -140,8 +143,12 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, fi
         quantized.tuning,
         folder,
         budget.latency(architecture),
+        _confusion(session, predict(network, session.data, test.inputs), np.concatenate(chosen))
+        if session.task.metric == "accuracy"
+        else None,
     )
-    write_json(folder / "validation.json", {**winner.to_json(), "parity": parity, "data": session.data_record()})
+    proof = {**winner.to_json(), "parity": parity, "confusion": winner.confusion, "data": session.data_record()}
+    write_json(folder / "validation.json", proof)
     _require_fit(measured, budget, folder)
     return winner
 
@@ -166,14 +173,42 @@ def train_fully(
     return network, history
 
 
-def score_file(session: Session, model: bytes, run: Callable[[Int8Array], Int8Array], runtime: str) -> Score:
-    """Score of the INT8 file on the test split."""
+def score_file(
+    session: Session,
+    model: bytes,
+    run: Callable[[Int8Array], Int8Array],
+    runtime: str,
+    chosen: list[Int8Array] | None = None,
+) -> Score:
+    """Score of the INT8 file on the test split; ``chosen`` is given the class of each sample, some at a time."""
 
     def progress(done: int, total: int) -> None:
         session.reporter.progress(f"test samples in {runtime}", done, total)
 
     outputs = in_real_units(run, session.quantization.quantize, output_grid(model))
+    if chosen is not None:
+        outputs = _noting(outputs, chosen)
     return score(outputs, session.dataset.test, session.data.metric, progress)
+
+
+def _noting(run: Callable[[Any], Any], chosen: list[Int8Array]) -> Callable[[Any], Any]:
+    """The same, with the largest of the outputs of each sample written down."""
+
+    def noted(features: Any) -> Any:
+        outputs = run(features)
+        chosen.append(outputs.argmax(axis=1))
+        return outputs
+
+    return noted
+
+
+def _confusion(session: Session, outputs: torch.Tensor, int8: Int8Array) -> dict[str, list[list[int]]]:
+    labels, classes = session.dataset.test.labels, len(session.task.classes)
+    chosen = {"float": outputs.argmax(dim=1).cpu().numpy(), "int8": int8}
+    return {
+        name: np.bincount(labels * classes + each, minlength=classes * classes).reshape(classes, classes).tolist()
+        for name, each in chosen.items()
+    }
 
 
 def cost_record(architecture: Architecture, planning: Planning) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def plot_study(study: Study, arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
         _draw(axes, panel, arms, rows)
     figure.axes[0].set_yticks(range(len(arms)), [arm.name for arm in arms], fontsize=FONT + 1)
-    figure.axes[0].invert_yaxis()
+    figure.axes[0].set_ylim(len(arms) - 0.5, -0.5)
     return figure_bytes(figure, "svg")
 
 

@@ -1,0 +1,176 @@
+"""What a finished run left behind, as a page for people."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from nas import __version__
+from nas.engines.run_folder import RunFolder
+from nas.errors import RunFolderError
+from nas.files import write_bytes
+from nas.pipeline.cost import ModelCost, find_cost
+from nas.pipeline.request import SearchOptions
+from nas.report.memory_plot import render_memory_plot
+from nas.report.page import Card, ClassRow, Page, Picture, Published, classes_of, layers_of, render_page
+from nas.report.search_plot import plot_search
+from nas.space import load_space
+from nas.space.lookup import list_files
+from nas.units import format_bytes, format_figures, format_latency, format_ops, format_score, format_seconds
+
+FILE = "report.html"
+FEW = 3  # candidates, at least, that are worth a picture of their course
+
+
+def write_page(run: Path, out: Path | None = None) -> Path:
+    """Write the page of a finished search or training; by default ``report.html`` in its folder.
+
+    Raises:
+        RunFolderError: no run there, or one that is not finished.
+    """
+    folder = RunFolder.open(run)
+    result = run / "result.json"
+    if not result.is_file():
+        status = folder.record().get("status", "not finished")
+        raise RunFolderError(f"the run in {run} is {status}: a report needs {result}")
+    path = out or run / FILE
+    write_bytes(path, render_page(_page(folder, json.loads(result.read_text()))))
+    return path
+
+
+def _page(run: RunFolder, report: dict[str, Any]) -> Page:
+    winner, data, record = report["winner"], report["data"], run.record()
+    proof = json.loads((run.winner / "validation.json").read_text())
+    cost = find_cost(str(run.path))
+    assert isinstance(cost, ModelCost)
+    kind = "SYNTHETIC DATA, made on the spot: these scores say nothing about real use." if data["synthetic"] else ""
+    return Page(
+        title=f"{report['task']}: a network of {report['space']}",
+        summary=winner["summary"],
+        warning=kind,
+        cards=_cards(report),
+        pictures=_pictures(run, report, cost),
+        layers=layers_of(cost.report),
+        facts=_facts(report, record),
+        command=_command(record),
+        footer=f"mcu-nas {__version__}; costs are predicted before training and measured on the exported file.",
+        classes=_classes(data["classes"], proof.get("confusion")),
+        published=_published(report["space"]),
+    )
+
+
+def _cards(report: dict[str, Any]) -> list[Card]:
+    winner, budget, used = report["winner"], report["budget"], report["budget_used"]
+    metric, measured = winner["metric"], winner["measured"]
+    cards = [
+        Card(
+            "INT8 accuracy" if metric == "accuracy" else "INT8 ROC AUC",
+            format_score(metric, winner["int8_score"]),
+            f"{winner['int8_total']:,} test samples; float {format_score(metric, winner['float_score'])}",
+        )
+    ]
+    for name, label, found in (("flash_bytes", "flash", measured), ("sram_bytes", "SRAM", measured)):
+        bound = budget[name]
+        note = "measured; no budget" if bound is None else f"measured; of {format_bytes(bound)}"
+        cards.append(Card(label, f"{found[name] / 1024:.1f} KB", note, used.get(name)))
+    bound = "no budget" if budget["ops"] is None else f"of {format_ops(budget['ops'])}"
+    cards.append(Card("ops", format_ops(winner["predicted"]["ops"]), bound, used.get("ops")))
+    if latency := winner.get("latency_ms"):
+        note = f"modelled: {format_figures(latency['low'])} to {format_figures(latency['high'])} ms"
+        cards.append(Card("latency", f"{format_figures(latency['modelled'])} ms", note, used.get("latency_us")))
+    return cards
+
+
+def _pictures(run: RunFolder, report: dict[str, Any], cost: ModelCost) -> list[Picture]:
+    shown = []
+    for name, title, note in (
+        ("front.svg", "What the search found", "Scores are of the search: short trainings or shared weights."),
+        ("descent.svg", "The descent", "Losses, expected use of the budget, and what every choice came to."),
+    ):
+        if (path := run.path / name).is_file():
+            shown.append(Picture(title, path.read_bytes(), note, wide=name != "front.svg"))
+    candidates = run.candidates()
+    if len(candidates) >= FEW and not (run.path / "descent.svg").is_file():
+        picture = plot_search(candidates, report["winner"]["metric"])
+        shown.append(Picture("The course of the search", picture, "Scores on the validation split."))
+    plot = render_memory_plot(cost.report, report["winner"]["summary"], "svg")
+    note = (
+        "The plan that stands in the file, or TensorFlow Lite Micro's own; each box is a buffer, as long as it lives."
+    )
+    return [*shown, Picture("SRAM over time", plot, note)]
+
+
+def _facts(report: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, str]]:
+    search, data, winner, pair = (
+        report["search"],
+        report["data"],
+        report["winner"],
+        report["parity"]["pairs"]["torch/tflm"],
+    )
+    facts = [
+        ("data", f"{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test"),
+        ("training", f"{search['winner_epochs']} epochs in {format_seconds(winner['train_seconds'])}"),
+        ("float and INT8", f"signal to noise {pair['sqnr_db'] or float('inf'):.1f} dB between torch and TFLM"),
+        ("INT8 in LiteRT and TFLM", " and ".join(format_score(winner["metric"], winner[key]) for key in SCORES)),
+        ("SRAM", f"{winner['measured']['activation_bytes']:,} B of it activations"),
+        ("seed", str(report["seed"])),
+        ("all of it", format_seconds(search["seconds"])),
+    ]
+    if search["candidates"]:
+        found = f"{search['candidates']} candidates by {report['engine']} in {format_seconds(search['search_seconds'])}"
+        facts.insert(1, ("search", f"{found}, {search['tme']} trained-model equivalents"))
+    if latency := winner.get("latency_ms"):
+        facts.append(("latency", f"{format_latency(latency)}, modelled"))
+    versions = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
+    return [*facts, ("versions", versions)] if versions else facts
+
+
+SCORES = ("int8_score", "int8_score_tflm")
+
+
+def _classes(names: list[str], confusion: dict[str, list[list[int]]] | None) -> list[ClassRow]:
+    return classes_of(names, confusion["float"], confusion["int8"]) if confusion else []
+
+
+def _published(name: str) -> list[Published]:
+    """Of a space that comes with the package or lies here; others tell nothing."""
+    if name not in list_files("search_spaces"):
+        return []
+    from nas.cost.model import cost
+
+    return [
+        Published(point, costs.flash_bytes, costs.sram_bytes, costs.ops)
+        for point, network in load_space(name).points.items()
+        for costs in (cost(network.graph),)
+    ]
+
+
+def _command(record: dict[str, Any]) -> str:
+    """What was typed, as far as it is no default."""
+    if "request" not in record:
+        flags = {name: record.get(name) for name in ("epochs", "seed", "data", "teacher", "qat")}
+        return shlex.join(["nas", "train", str(record.get("train", "RUN/")), *_flags({**flags, **record["settings"]})])
+    usual = {field.name: field.default for field in fields(SearchOptions)}
+    given = {key: value for key, value in record["request"].items() if key == "task" or value != usual.get(key)}
+    settings = given.pop("settings", {})
+    return shlex.join(["nas", "search", *_flags({**given, **settings})])
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is None or value in ([], ()):
+            continue
+        if isinstance(value, bool):
+            words += [flag if value else flag.replace("--", "--no-", 1)] if value or name == "qat" else []
+        elif isinstance(value, list | tuple):
+            words += (
+                [flag, ", ".join(value)] if name == "keywords" else [part for each in value for part in (flag, each)]
+            )
+        else:
+            words += [flag, str(value)]
+    return words
