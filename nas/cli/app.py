@@ -11,6 +11,7 @@ import typer
 
 from nas import __version__
 from nas.cli.ablate import ablate
+from nas.cli.compare import compare
 from nas.cli.cost import cost
 from nas.cli.data import data
 from nas.cli.doctor import doctor
@@ -43,7 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, train, validate, export, plan, cost, report, ablate, dut, submit, spaces, mcus, doctor):
+COMMANDS = (search, train, validate, export, plan, cost, report, compare, ablate, dut, submit, spaces, mcus, doctor)
+for command in COMMANDS:
     app.command(no_args_is_help=command not in (spaces, mcus, doctor))(command)
 app.add_typer(data, name="data")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 import importlib.metadata
 import platform
 import time
@@ -20,6 +21,7 @@ from nas.pipeline.affordable import affordable_epochs, affordable_training, even
 from nas.pipeline.clock import Clock, time_limit
 from nas.pipeline.dry_run import price_line
 from nas.pipeline.front import Place, choose_winners
+from nas.pipeline.page import FILE as PAGE
 from nas.pipeline.page import write_page
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
@@ -52,6 +54,11 @@ class SearchResult:
     run: Path
     winner: Winner
     report: dict[str, Any]
+
+    def _repr_html_(self) -> str:
+        """The run's page, in a notebook."""
+        page = html.escape((self.run / PAGE).read_text())
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0"></iframe>'
 
 
 def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> SearchResult:
