@@ -13,7 +13,7 @@ from nas.errors import InputError
 
 if TYPE_CHECKING:
     from nas.ablation.study import Study
-    from nas.pipeline.ablate import Cell
+    from nas.pipeline.study_plan import Cell
 
 
 def ablate(
@@ -60,7 +60,8 @@ def ablate(
     Several processes or machines may work on one folder: nas ablate --resume exported/ablate-engines/
     """
     from nas.cli.console import ConsoleReporter
-    from nas.pipeline.ablate import default_folder, plan_study, resume_study, run_study
+    from nas.pipeline.ablate import default_folder, resume_study, run_study
+    from nas.pipeline.study_plan import plan_study
 
     if jobs < 1:
         raise InputError(f"--jobs {jobs} must be at least 1")
@@ -70,13 +71,13 @@ def ablate(
         asked, cells = resume_study(resume)
         folder = resume
     else:
-        asked, beside = _study(study, task, vary or [], set_ or [], one_at_a_time, seeds, tme, data)
+        asked = _study(study, task, vary or [], set_ or [], one_at_a_time, seeds, tme, data)
         folder = out or default_folder(asked)
         if dry_run:
             with tempfile.TemporaryDirectory() as scratch:
-                _show(asked, plan_study(asked, Path(scratch), beside), as_json)
+                _show(asked, plan_study(asked, Path(scratch)), as_json)
             return
-        cells = plan_study(asked, folder, beside)
+        cells = plan_study(asked, folder)
     with ConsoleReporter() as reporter:
         reporter.note(f"{asked.name}: {len(cells)} runs, {jobs} at a time, in {folder}")
         result = run_study(asked, cells, folder, jobs, reporter)
@@ -97,11 +98,10 @@ def _study(
     seeds: int | None,
     tme: float | None,
     data: str | None,
-) -> tuple[Study, Path | None]:
-    """What was asked for, and the folder that its files are beside."""
+) -> Study:
+    """What was asked for."""
     from nas.ablation.study import Design, parse_factor, parse_option
-    from nas.pipeline.ablate import FOLDER, load_study
-    from nas.space.lookup import find_file
+    from nas.pipeline.study_plan import load_study
 
     if (name is None) == (not vary):
         raise InputError(
@@ -115,7 +115,7 @@ def _study(
     if name is None:
         given = {"name": "study", "factors": dict(map(parse_factor, vary)), "options": options, "tme": tme}
         design = Design.ONE_AT_A_TIME if one_at_a_time else Design.FULL
-        return _checked({**given, "design": design, "seeds": 3 if seeds is None else seeds}), None
+        return _checked({**given, "design": design, "seeds": 3 if seeds is None else seeds})
     found = load_study(name)
     changed = {
         **found.model_dump(by_alias=True),
@@ -125,7 +125,7 @@ def _study(
     }
     if one_at_a_time:
         changed["design"] = Design.ONE_AT_A_TIME
-    return _checked(changed), find_file(FOLDER, name).parent
+    return _checked(changed)
 
 
 def _checked(given: dict[str, object]) -> Study:

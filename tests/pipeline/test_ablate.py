@@ -12,8 +12,9 @@ import pytest
 from nas.ablation.study import Study
 from nas.cost.model import cost
 from nas.errors import InfeasibleError, InputError, RunFolderError
-from nas.pipeline.ablate import load_study, plan_study, resume_study, run_study
+from nas.pipeline.ablate import resume_study, run_study
 from nas.pipeline.reporter import Reporter
+from nas.pipeline.study_plan import load_study, plan_study
 from nas.plan.placement import PlanKind, Planning
 from nas.space import load_space
 from nas.space.lookup import list_files
@@ -69,6 +70,31 @@ def test_equal_cost(tmp_path: Path) -> None:
     assert 20 <= random.options["trials"] <= 80
     with pytest.raises(InputError, match="tme says what a search costs; leave out trials"):
         plan_study(study({"x": {"a": {"trials": 1}, "b": {}}}).model_copy(update={"tme": 1.0}), tmp_path)
+
+
+def test_files_are_found_beside_a_study(tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text(list_files("search_spaces")["kws_micronet"].read_text())
+    (tmp_path / "s.toml").write_text(
+        'schema = 1\nname = "s"\n[options]\ntask = "kws"\n[factors.space]\n'
+        'usual = {}\nwide = { space = "wide.toml" }\nother = { space = "kws_residual" }\n'
+    )
+    levels = load_study(str(tmp_path / "s.toml")).factors["space"]
+    assert levels["wide"] == {"space": str(tmp_path / "wide.toml")}
+    assert levels["other"] == {"space": "kws_residual"}
+
+
+def test_a_run_that_fails_does_not_end_the_study(tmp_path: Path) -> None:
+    """Neither run has data; that is told at the end."""
+    arms = {"a": {"data": str(tmp_path / "none")}, "b": {"data": str(tmp_path)}}
+    asked, folder, heard = study({"x": arms}), tmp_path / "study", list[str]()
+
+    class Hearing(Reporter):
+        def warn(self, text: str) -> None:
+            heard.append(text)
+
+    with pytest.raises(InputError, match=r"(?s)x=a/seed-0 and 1 more failed: .*go on with: nas ablate --resume"):
+        run_study(asked, plan_study(asked, folder), folder, 1, Hearing())
+    assert [text.partition(" failed")[0] for text in heard] == ["x=a, seed 0", "x=b, seed 0"]
 
 
 @pytest.mark.slow
