@@ -17,6 +17,7 @@ import pytest
 
 from nas.errors import InputError, ValidationError
 from nas.harness.mlperf import meter as module
+from nas.harness.mlperf import pty
 from nas.harness.mlperf import runner as runner_module
 from nas.harness.mlperf.device import Device
 from nas.harness.mlperf.meter import Lpm01a
@@ -214,6 +215,7 @@ def on_ports(shield: PowerShield, device: Device) -> Iterator[tuple[str, str]]:
     with open_port(None) as port, open_port(None) as meter_port, pytest.MonkeyPatch.context() as patient:
         for where in (module, runner_module):
             patient.setattr(where, "ANSWER_SECONDS", 20.0)  # samples of seconds come at once
+        patient.setattr(pty, "PATIENCE_SECONDS", 20.0)
 
         def hear() -> None:
             while True:

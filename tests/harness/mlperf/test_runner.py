@@ -134,6 +134,18 @@ def test_a_clock_that_stands_still(folder: Path) -> None:
         session.performance(nothing)
 
 
+def test_a_device_that_becomes_ever_faster(folder: Path) -> None:
+    class Hasty(Largest):
+        def infer(self) -> None:
+            super().infer()
+            self.took = max(self.took * 0.99, 1)
+
+    network = Hasty(1_000_000)
+    session = started(DirectLink(Device("kws01", network, lambda: int(network.clock))), folder)
+    with pytest.raises(ValidationError, match="s, a window must last 10"):
+        session.performance(nothing)
+
+
 class Broken:
     """A link to a device that does something else once it has answered ``good`` commands."""
 
