@@ -133,7 +133,10 @@ def started(folder: Path, shield: PowerShield, board: Board) -> Session:
 
 
 @pytest.mark.parametrize("milliseconds", [250, 40.5, 0.75])
-def test_energy_in_the_official_files(milliseconds: float, folder: Path, tmp_path: Path) -> None:
+def test_energy_in_the_official_files(
+    milliseconds: float, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "ANSWER_SECONDS", 20.0)  # samples of seconds come at once
     shield = PowerShield()
     session = started(folder, shield, Board(shield, milliseconds))
     found = session.energy(lambda done, total: None)
@@ -216,22 +219,27 @@ def on_ports(shield: PowerShield, device: Device) -> Iterator[tuple[str, str]]:
         for where in (module, runner_module):
             patient.setattr(where, "ANSWER_SECONDS", 20.0)  # samples of seconds come at once
         patient.setattr(pty, "PATIENCE_SECONDS", 20.0)
+        ended = threading.Event()
 
         def hear() -> None:
             while True:
                 shield.send(meter_port.read())
 
         def tell() -> None:
-            while True:
-                meter_port.write(shield.said.get())
+            while not ended.is_set():  # or it would take what is meant for the next one's port
+                meter_port.write(shield.receive(0.05))
 
         def quietly(act: Callable[..., None], *arguments: object) -> None:
             with contextlib.suppress(OSError):  # of a port that is closed
                 act(*arguments)
 
-        for act in ((hear,), (tell,), (serve, device, port)):
-            threading.Thread(target=quietly, args=act, daemon=True).start()
+        acts = ((tell,), (hear,), (serve, device, port))
+        threads = [threading.Thread(target=quietly, args=act, daemon=True) for act in acts]
+        for thread in threads:
+            thread.start()
         yield port.name, meter_port.name
+        ended.set()
+        threads[0].join()
 
 
 @needs_serial
@@ -260,7 +268,7 @@ def test_a_submission_of_a_board_and_then_of_its_energy(
     (files / "y_labels.csv").write_text("".join(f"{number}.bin,12,{number}\n" for number in range(5)))
     board = Board(shield, 50)
     board.input_bytes = 490
-    speaks, measured = make_device(run, "kws", "host", Time.REAL), Device("kws01", board, board.pulse)
+    speaks, measured = make_device(run, "kws", "stm32l4r5zi", Time.MODELLED), Device("kws01", board, board.pulse)
 
     def submit(port: str, meter: str | None) -> Result:
         there = Measured(f"serial:{port}", bench.MeterPort(meter, 3.3) if meter else None)
