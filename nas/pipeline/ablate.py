@@ -97,7 +97,7 @@ def _carry_out(cells: Sequence[Cell], folder: Path, jobs: int, reporter: Reporte
             while waiting and len(running) < jobs:
                 cell = waiting.pop(0)
                 place = folder / "runs" / cell.name
-                running[pool.submit(run_cell, cell.options, cell.defaults, place, threads)] = cell
+                running[pool.submit(run_cell, cell.options, cell.defaults, place, threads, os.getpid())] = cell
             done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
                 cell = running.pop(future)

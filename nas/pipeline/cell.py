@@ -6,6 +6,9 @@ Nothing of the package is imported before the study's ``defaults`` are set: modu
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ BUSY = "busy"
 
 
 def run_cell(
-    options: dict[str, Any], defaults: dict[str, Any], folder: Path, threads: int | None
+    options: dict[str, Any], defaults: dict[str, Any], folder: Path, threads: int | None, parent: int
 ) -> dict[str, Any] | str:
     """Search, or go on with what was begun; what was measured, or ``BUSY`` where another process is at it.
 
@@ -22,7 +25,9 @@ def run_cell(
         defaults: values of ``nas.defaults`` in place of its own.
         folder: of the run.
         threads: of torch; by default all.
+        parent: process that asked; when it is gone, so is this one, and the run waits to be resumed.
     """
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     import nas.defaults
 
     for name, value in defaults.items():
@@ -51,6 +56,13 @@ def run_cell(
     found = measured(folder)
     assert found is not None
     return found
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose pool was killed would stay for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def measured(folder: Path) -> dict[str, Any] | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,29 @@ def test_a_run_that_fails_does_not_end_the_study(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"(?s)x=a/seed-0 and 1 more failed: .*go on with: nas ablate --resume"):
         run_study(asked, plan_study(asked, folder), folder, 1, Hearing())
     assert [text.partition(" failed")[0] for text in heard] == ["x=a, seed 0", "x=b, seed 0"]
+
+
+def test_runs_end_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
+    """However that ends."""
+    script = (
+        "from multiprocessing import get_context; from concurrent.futures import ProcessPoolExecutor; import os, time\n"
+        "from nas.pipeline.cell import _end_with\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), max_tasks_per_child=1)\n"
+        "    pool.submit(_end_with, os.getpid())\n"
+        "    print(*pool._processes, flush=True); time.sleep(100)\n"
+    )
+    (tmp_path / "asks.py").write_text(script)
+    asking = subprocess.Popen([sys.executable, tmp_path / "asks.py"], stdout=subprocess.PIPE, text=True)
+    assert asking.stdout is not None
+    workers = list(map(int, asking.stdout.readline().split()))
+    asking.kill()
+    asking.wait()
+    asking.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
 
 
 @pytest.mark.slow
