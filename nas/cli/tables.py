@@ -33,6 +33,7 @@ def result_table(report: dict[str, Any]) -> Group:
         f"{format_seconds(sum(each['winner']['train_seconds'] for each in winners))}, "
         f"{format_seconds(search['seconds'])} in all",
         f"files: {', '.join(files)} and beside {'it' if len(files) == 1 else 'them'}",
+        f"to look at: {run}/report.html",
         f"next: nas validate {run} --task {report['task']} --data {OTHER_DATA.get(report['task'], EVALUATION_FILES)}",
     )
 
