@@ -140,6 +140,7 @@ def _measure_and_write(
     run: Path, task: str, described: dict[str, Any], place: Target, record: Path, folder: Path, measures: Measures
 ) -> None:
     """Measure one run, and write its code, results and record."""
+    shutil.rmtree(folder, ignore_errors=True)  # of another network of that name: its energy, too
     record.parent.mkdir(parents=True, exist_ok=True)
     _write_code(run, task, record.parent)
     accuracy = measures(Mode.ACCURACY, folder / Mode.ACCURACY.value)

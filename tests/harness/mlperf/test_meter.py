@@ -295,6 +295,13 @@ def test_a_submission_of_a_board_and_then_of_its_energy(
     assert "has 5 files" in texts[0]
     assert "each must last 10 s" in texts[1]
 
+    network = next(place.glob("code/kws/*/model.tflite"))
+    network.write_bytes(network.read_bytes() + b"0")  # as if another one had been measured
+    with on_ports(shield, speaks) as (port, _), monkeypatch.context() as short:
+        short.setattr(runner_module, "WINDOW_SECONDS", 0.1)
+        assert submit(port, None).microjoules is None
+    assert not list(place.glob("results/*/kws/energy"))
+
 
 def test_energy_takes_a_meter_and_a_board(folder: Path) -> None:
     with pytest.raises(InputError, match="--mode energy takes --meter PORT, that of an X-NUCLEO-LPM01A"):
