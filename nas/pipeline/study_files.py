@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,15 @@ def _effects(study: Study, rows: Sequence[Row], metric: str) -> list[Effect]:
 
 
 def _described(effect: Effect) -> dict[str, Any]:
+    """What of it nobody knows, as of one seed, is null."""
+    unsure = {"low": effect.difference.low, "high": effect.difference.high, "p": effect.p}
     return {
         "factor": effect.factor,
         "level": effect.level,
         "base": effect.base,
         "metric": effect.metric,
         "difference": effect.difference.mean,
-        "low": effect.difference.low,
-        "high": effect.difference.high,
-        "p": effect.p,
+        **{name: None if math.isnan(value) else value for name, value in unsure.items()},
         "significant": effect.significant,
     }
 
