@@ -16,7 +16,7 @@ from typing import Any
 from nas.ablation.study import Study
 from nas.errors import InterruptedRunError, NasError, RunFolderError
 from nas.files import write_json
-from nas.pipeline.cell import BUSY, run_cell
+from nas.pipeline.cell import BUSY, end_with, run_cell
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.study_files import write_study
 from nas.pipeline.study_plan import Cell, plan_study
@@ -92,12 +92,13 @@ def _carry_out(cells: Sequence[Cell], folder: Path, jobs: int, reporter: Reporte
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     waiting, found, failed = list(cells), dict[str, dict[str, Any]](), dict[str, NasError]()
     running: dict[Future[Any], Cell] = {}
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, end_with, (os.getpid(),), max_tasks_per_child=1) as pool:
         while waiting or running:
             while waiting and len(running) < jobs:
                 cell = waiting.pop(0)
                 place = folder / "runs" / cell.name
-                running[pool.submit(run_cell, cell.options, cell.defaults, place, threads, os.getpid())] = cell
+                running[pool.submit(run_cell, cell.options, cell.defaults, place, threads)] = cell
             done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
                 cell = running.pop(future)

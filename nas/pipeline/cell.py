@@ -15,8 +15,22 @@ from typing import Any
 BUSY = "busy"
 
 
+def end_with(parent: int) -> None:
+    """Make this process end when ``parent`` does, however that ends; its run waits to be resumed.
+
+    Called as a worker starts: one whose pool was killed before it had any work would wait for it for ever.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run_cell(
-    options: dict[str, Any], defaults: dict[str, Any], folder: Path, threads: int | None, parent: int
+    options: dict[str, Any], defaults: dict[str, Any], folder: Path, threads: int | None
 ) -> dict[str, Any] | str:
     """Search, or go on with what was begun; what was measured, or ``BUSY`` where another process is at it.
 
@@ -25,9 +39,7 @@ def run_cell(
         defaults: values of ``nas.defaults`` in place of its own.
         folder: of the run.
         threads: of torch; by default all.
-        parent: process that asked; when it is gone, so is this one, and the run waits to be resumed.
     """
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     import nas.defaults
 
     for name, value in defaults.items():
@@ -56,13 +68,6 @@ def run_cell(
     found = measured(folder)
     assert found is not None
     return found
-
-
-def _end_with(parent: int) -> None:
-    """A worker whose pool was killed would stay for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def measured(folder: Path) -> dict[str, Any] | None:
