@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from nas import __version__
 from nas.engines.run_folder import RunFolder
-from nas.errors import RunFolderError
+from nas.errors import InputError, NasError, RunFolderError
 from nas.files import write_bytes
 from nas.pipeline.cost import ModelCost, find_cost
 from nas.pipeline.request import SearchOptions
 from nas.report.memory_plot import render_memory_plot
-from nas.report.page import Card, ClassRow, Page, Picture, Published, classes_of, layers_of, render_page
+from nas.report.page import Card, ClassRow, Page, Picture, classes_of, layers_of, render_page
+from nas.report.published_plot import KnownNetwork, plot_published
 from nas.report.search_plot import plot_search
 from nas.space import load_space
 from nas.space.lookup import list_files
+from nas.tasks import get_task
 from nas.units import format_bytes, format_figures, format_latency, format_ops, format_score, format_seconds
 
 FILE = "report.html"
@@ -46,19 +49,20 @@ def _page(run: RunFolder, report: dict[str, Any]) -> Page:
     proof = json.loads((run.winner / "validation.json").read_text())
     cost = find_cost(str(run.path))
     assert isinstance(cost, ModelCost)
+    published = _published(report)
     kind = "SYNTHETIC DATA, made on the spot: these scores say nothing about real use." if data["synthetic"] else ""
     return Page(
         title=f"{report['task']}: a network of {report['space']}",
         summary=winner["summary"],
         warning=kind,
         cards=_cards(report),
-        pictures=_pictures(run, report, cost),
+        pictures=_pictures(run, report, cost, published),
         layers=layers_of(cost.report),
         facts=_facts(report, record),
         command=_command(record),
         footer=f"mcu-nas {__version__}; costs are predicted before training and measured on the exported file.",
         classes=_classes(data["classes"], proof.get("confusion")),
-        published=_published(report["space"]),
+        published=published,
     )
 
 
@@ -84,8 +88,10 @@ def _cards(report: dict[str, Any]) -> list[Card]:
     return cards
 
 
-def _pictures(run: RunFolder, report: dict[str, Any], cost: ModelCost) -> list[Picture]:
-    shown = []
+def _pictures(
+    run: RunFolder, report: dict[str, Any], cost: ModelCost, published: Sequence[KnownNetwork]
+) -> list[Picture]:
+    shown, metric = [], report["winner"]["metric"]
     for name, title, note in (
         ("front.svg", "What the search found", "Scores are of the search: short trainings or shared weights."),
         ("descent.svg", "The descent", "Losses, expected use of the budget, and what every choice came to."),
@@ -94,8 +100,15 @@ def _pictures(run: RunFolder, report: dict[str, Any], cost: ModelCost) -> list[P
             shown.append(Picture(title, path.read_bytes(), note, wide=name != "front.svg"))
     candidates = run.candidates()
     if len(candidates) >= FEW and not (run.path / "descent.svg").is_file():
-        picture = plot_search(candidates, report["winner"]["metric"])
+        picture = plot_search(candidates, metric)
         shown.append(Picture("The course of the search", picture, "Scores on the validation split."))
+    if any(each.score for each in published):
+        note = (
+            "Networks fully trained, their INT8 files on test data; the published ones on larger data sets: "
+            f"this run knows {report['data']['train']:,} training samples."
+        )
+        own = [_own(front["winner"]) for front in report.get("front", [report])]
+        shown.append(Picture("Beside published networks", plot_published(own, published, metric), note))
     plot = render_memory_plot(cost.report, report["winner"]["summary"], "svg")
     note = (
         "The plan that stands in the file, or TensorFlow Lite Micro's own; each box is a buffer, as long as it lives."
@@ -135,17 +148,34 @@ def _classes(names: list[str], confusion: dict[str, list[list[int]]] | None) -> 
     return classes_of(names, confusion["float"], confusion["int8"]) if confusion else []
 
 
-def _published(name: str) -> list[Published]:
-    """Of a space that comes with the package or lies here; others tell nothing."""
-    if name not in list_files("search_spaces"):
+def _own(winner: dict[str, Any]) -> KnownNetwork:
+    measured, name = winner["measured"], format_score(winner["metric"], winner["int8_score"])
+    costs = measured["flash_bytes"], measured["sram_bytes"], winner["predicted"]["ops"]
+    return KnownNetwork(name, *costs, winner["int8_score"])
+
+
+def _published(report: dict[str, Any]) -> list[KnownNetwork]:
+    """Those of the run's task, with its classes and real data; what is nobody else's is held against nobody."""
+    data = report["data"]
+    try:
+        known = list(get_task(report["task"]).classes) == data["classes"]
+    except NasError:
+        known = False
+    if data["synthetic"] or not known:
         return []
     from nas.cost.model import cost
 
-    return [
-        Published(point, costs.flash_bytes, costs.sram_bytes, costs.ops)
-        for point, network in load_space(name).points.items()
-        for costs in (cost(network.graph),)
-    ]
+    found = []
+    for name in list_files("search_spaces"):
+        try:
+            space = load_space(name)
+        except InputError:  # of the user's, and not of this run
+            continue
+        if space.task == report["task"]:
+            for point in space.spec.point:
+                costs = cost(space.points[point.name].graph)
+                found.append(KnownNetwork(point.name, costs.flash_bytes, costs.sram_bytes, costs.ops, point.score))
+    return found
 
 
 def _command(record: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nas.cost.cost_report import CostReport
+from nas.report.published_plot import KnownNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,6 @@ class ClassRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What a published network would cost."""
-
-    name: str
-    flash_bytes: int
-    sram_bytes: int
-    ops: int
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """All that a page says."""
 
@@ -94,7 +85,7 @@ class Page:
     command: str
     footer: str
     classes: Sequence[ClassRow] = field(default_factory=tuple)
-    published: Sequence[Published] = field(default_factory=tuple)
+    published: Sequence[KnownNetwork] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)

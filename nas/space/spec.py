@@ -118,6 +118,7 @@ class PointSpec(Table):
 
     name: Name
     source: str
+    score: Annotated[float, Field(ge=0, le=1)] | None = None  # published accuracy or AUC of its INT8 file
     width: dict[str, list[int]]
     hidden: dict[str, list[int]] = {}
 

@@ -44,6 +44,20 @@ def test_a_page_of_a_training(run: Path) -> None:
     assert write_page(run, run / "other.html").read_text() == html
 
 
+@pytest.mark.parametrize("changed", [{"synthetic": True}, {"classes": ["lamp on", "silence"]}], ids=str)
+def test_only_like_is_held_against_published_networks(changed: dict[str, Any], run: Path) -> None:
+    """Real data and the benchmark's classes."""
+    shown = write_page(run).read_text()
+    assert "Beside published networks" in shown
+    assert "<td>micronet-kws-l</td><td>0.965</td><td>" in shown
+    result = run / "result.json"
+    report = json.loads(result.read_text())
+    result.write_text(json.dumps({**report, "data": {**report["data"], **changed}}))
+    html = write_page(run).read_text()
+    assert "Beside published networks" not in html
+    assert "micronet-kws-l" not in html
+
+
 def test_a_run_that_is_not_finished(run: Path) -> None:
     (run / "result.json").unlink()
     with pytest.raises(RunFolderError, match=r"is done: a report needs .*result\.json"):
