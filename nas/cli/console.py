@@ -1,4 +1,4 @@
-"""What a user sees while work is under way: bars on a terminal, plain lines in a log. All of it on stderr."""
+"""What a user sees while work is under way: a live view on a terminal, plain lines in a log. All of it on stderr."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.live import Live
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -18,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from nas.cli.live import LiveView, sparkline
 from nas.pipeline.reporter import Reporter
 from nas.units import cost_flag, format_ops, format_score, format_seconds, format_speed
 
@@ -33,7 +35,7 @@ err = Console(stderr=True, highlight=False)
 
 
 class ConsoleReporter(Reporter):
-    """Shows progress with rich; use it as a context so that the bars are gone afterwards."""
+    """Shows progress with rich; use it as a context so that the live view is gone afterwards."""
 
     def __init__(self) -> None:
         self._live = err.is_terminal
@@ -44,20 +46,22 @@ class ConsoleReporter(Reporter):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=err,
-            transient=True,
-            disable=not self._live,
         )
+        self._view = LiveView(self._bars)
+        self._display = Live(self._view, console=err, transient=True)
+        self._losses: list[float] = []
         self._stage: tuple[str, TaskID] | None = None
         self._last_line = 0.0
 
     def __enter__(self) -> ConsoleReporter:
-        self._bars.start()
+        if self._live:
+            self._display.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self._display.stop()
 
     def note(self, text: str) -> None:
         """One line."""
@@ -82,14 +86,19 @@ class ConsoleReporter(Reporter):
         """The bar of the training, or its line in the log."""
         speed = format_speed(epoch.samples_per_second, epoch.input_share)
         facts = ", ".join(filter(None, (f"loss {epoch.loss:.3f}", speed)))
+        self._losses = [*self._losses[: epoch.number - 1], epoch.loss]
         if self._live:
-            self._bar(f"training {what}, {facts}", epoch.number, epochs, what)
+            self._bar(f"training {what}, {sparkline(self._losses)} {facts}", epoch.number, epochs, what)
         elif epoch.number == epochs or time.monotonic() - self._last_line > LOG_SECONDS:
             self._last_line = time.monotonic()
             self.note(f"{what}: epoch {epoch.number} of {epochs}, {epoch.seconds:.1f} s an epoch, {facts}")
 
     def descent(self, epoch: DescentEpoch, epochs: int, budget: Budget) -> None:
-        """One line per epoch: losses, how decided the search is, and what it expects to use of the budget."""
+        """Losses, how decided the search is, and what it expects to use of the budget; in a log, a line per epoch."""
+        if self._live:
+            self._view.descent.append(epoch)
+            self._view.descent_epochs, self._view.budget = epochs, budget
+            return
         expected = ", ".join(
             f"{cost_flag(name)} {cost / budget.bounds()[name]:.0%}" for name, cost in epoch.expected.items()
         )
@@ -101,7 +110,11 @@ class ConsoleReporter(Reporter):
         )
 
     def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None, metric: str) -> None:
-        """One line per candidate, with the best so far."""
+        """The best so far; in a log, a line per candidate."""
+        if self._live:
+            self._view.candidates |= {best.number: best, candidate.number: candidate}
+            self._view.metric, self._view.seconds_left = metric, seconds_left
+            return
         left = "" if seconds_left is None else f", {format_seconds(max(seconds_left, 0))} of search left"
         star = "*" if candidate == best else " "
         score, top = (format_score(metric, each.score) for each in (candidate, best))
