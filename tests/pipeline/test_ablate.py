@@ -130,3 +130,40 @@ def _runs(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.slow
+def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its networks do not fit, which is a result; runs that are finished are not run again."""
+    graph = load_space("kws_micronet").smallest().graph
+    exact, believed = (cost(graph, Planning(kind)).sram_bytes for kind in (PlanKind.GREEDY, PlanKind.ESTIMATE))
+    asked = study(
+        {"temperature": {"usual": {}, "cold": {"defaults": {"HOT_GUMBEL": 0.3}}}},
+        plan="estimate",
+        engine="random",
+        trials=1,
+        epochs=1,
+        sram=(exact + believed) // 2,
+        start=["kws_micronet:smallest"],
+    )
+    folder = tmp_path / "study"
+    result = run_study(asked, plan_study(asked, folder), folder, 1, Reporter())
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["temperature"] for row in rows] == ["usual", "cold"]
+    assert {row["fits"] for row in rows} == {"False"}
+    assert int(rows[0]["sram_bytes"]) == exact
+    assert int(rows[0]["predicted_sram_bytes"]) == believed
+    assert "| 0 of 1 |" in result.text
+    assert "SYNTHETIC" in result.text
+    assert (folder / "study.svg").read_text().startswith("<?xml")
+    told = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert told["runs"] == 2
+    assert told["effects"][0]["p"] is None
+
+    again, cells = resume_study(folder)
+    assert again == asked
+    monkeypatch.setattr("nas.pipeline.cell.BUSY", "never")
+    assert run_study(again, cells, folder, 2, Reporter()).rows == result.rows
+    with pytest.raises(RunFolderError, match="holds another study"):
+        run_study(asked.model_copy(update={"seeds": 2}), cells, folder, 1, Reporter())
