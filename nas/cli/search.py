@@ -10,7 +10,7 @@ import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
-from nas.cli.training_options import Qat, Recipe, Teacher
+from nas.cli.training_options import Qat, Recipe, Teacher, Track
 from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 
@@ -103,6 +103,7 @@ def search(
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-TIME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run; takes no other flags.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    track: Track = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Find, train, export and prove an INT8 network within a budget.
@@ -159,9 +160,11 @@ def search(
         _show_plan(options, as_json)
         return
     asked = None if resume else plan_search(options)  # an impossible request is refused before torch is imported
-    with ConsoleReporter() as reporter:
+    with ConsoleReporter() as console:
         from nas.pipeline.search import resume_search, start_search
+        from nas.pipeline.tracking import tracked
 
+        reporter = tracked(console, track)
         if asked is None:
             assert resume is not None
             result = resume_search(resume, reporter, storage)
@@ -174,7 +177,7 @@ def _require_alone(context: typer.Context) -> None:
     """A resumed run asks for what it was started with; another flag beside ``--resume`` would be ignored."""
     from nas.errors import InputError
 
-    allowed = {"resume", "as_json", "storage"}
+    allowed = {"resume", "as_json", "storage", "track"}
     given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if others := sorted(set(given) - allowed):
         flags = ", ".join("--" + name.replace("_", "-") for name in others)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
-from nas.cli.training_options import Qat, Recipe, Teacher
+from nas.cli.training_options import Qat, Recipe, Teacher, Track
 
 
 def train(
@@ -35,6 +35,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or one GPU as cuda:1.")] = "auto",
     precision: Annotated[str, typer.Option(help="Arithmetic of training: 32, bf16 (mixed) or auto (32).")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: exported/TASK-train-TIME.")] = None,
+    track: Track = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Train, export and measure one network fully.
@@ -47,7 +48,8 @@ def train(
     """
     from nas.cli.console import ConsoleReporter
 
-    with ConsoleReporter() as reporter:
+    with ConsoleReporter() as console:
+        from nas.pipeline.tracking import tracked
         from nas.pipeline.train import train_architecture
         from nas.tasks import TaskSettings
 
@@ -59,7 +61,7 @@ def train(
             device=device,
             precision=precision,
             out=out,
-            reporter=reporter,
+            reporter=tracked(console, track),
             recipe_name=recipe,
             teacher=teacher,
             qat=qat,

@@ -9,6 +9,7 @@ import typer
 Recipe = Annotated[
     str | None, typer.Option(help="How networks are trained: a name or file. Default: the recipe of the task.")
 ]
+Track = Annotated[str | None, typer.Option(help="Log to this as well: tensorboard (into the run folder) or mlflow.")]
 Teacher = Annotated[
     str | None,
     typer.Option(help="A trained run of the same task, larger or better, whose answers the final training learns too."),

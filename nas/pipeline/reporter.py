@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.budget import Budget
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 class Reporter:
     """Says nothing; override what you want to hear."""
+
+    def began(self, run: Path, request: dict[str, Any]) -> None:
+        """The run has its folder and its data; ``request`` is what it was asked for."""
 
     def note(self, text: str) -> None:
         """One fact that the user should read."""
@@ -31,3 +35,6 @@ class Reporter:
 
     def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None, metric: str) -> None:
         """One more candidate is scored, by that metric, and safe on the disk."""
+
+    def ended(self, run: Path, report: dict[str, Any]) -> None:
+        """The run is done, and its folder whole; ``report`` is its ``result.json``."""

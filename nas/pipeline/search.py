@@ -180,6 +180,7 @@ def _finish(
     report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
     run.update(status="done", elapsed_seconds=clock.elapsed())
     write_page(run.path)
+    session.reporter.ended(run.path, report)
     return SearchResult(run.path, proofs[0], report)
 
 

@@ -187,8 +187,10 @@ def open_run_session(
     except InputError:
         run.discard()
         raise
-    known = run.record().get("fingerprint", session.dataset.fingerprint)
+    record = run.record()
+    known = record.get("fingerprint", session.dataset.fingerprint)
     if known != session.dataset.fingerprint:
         raise RunFolderError(f"{run.path} was started on other data than {source or session.dataset.name} now holds")
     run.update(fingerprint=known)
+    reporter.began(run.path, record.get("request", record))
     return session

@@ -89,6 +89,7 @@ def train_architecture(
         report = write_report(run, session, [winner], [Budget()], None, spent)
         run.update(status="done")
         write_page(run.path)
+        reporter.ended(run.path, report)
     return report
 
 
