@@ -7,40 +7,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nas.pipeline.reporter import Reporter
-    from nas.pipeline.search import SearchResult
+from nas.api import ablate, compare, cost_of, resume, search, train, validate, write_report
+from nas.errors import NasError
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "search"]
-
-
-def search(
-    task: str, *, out: str | Path | None = None, reporter: Reporter | None = None, **options: Any
-) -> SearchResult:
-    """Do what ``nas search`` does: find, train, export and prove a network within a budget.
-
-    Args:
-        task: what the network is for, for example ``"kws"``.
-        out: run folder; by default ``exported/TASK-TIME``.
-        reporter: told how the work goes; silent by default.
-        options: the flags of ``nas search``, with ``_`` for ``-``: ``flash="256KB"``, ``train_epochs=40``.
-
-    Raises:
-        nas.errors.NasError: as the command line would; see ``nas.errors`` for the kinds.
-    """
-    from nas.errors import InputError
-    from nas.pipeline.reporter import Reporter
-    from nas.pipeline.request import SearchOptions, plan_search
-
-    try:
-        asked = SearchOptions(task, **options)
-    except TypeError as cause:
-        raise InputError(f"nas.search: {cause}") from cause
-    plan = plan_search(asked)
-    from nas.pipeline.search import start_search
-
-    return start_search(plan, None if out is None else Path(out), reporter or Reporter())
+__all__ = [
+    "NasError",
+    "__version__",
+    "ablate",
+    "compare",
+    "cost_of",
+    "resume",
+    "search",
+    "train",
+    "validate",
+    "write_report",
+]

@@ -101,7 +101,7 @@ def _study(
 ) -> Study:
     """What was asked for."""
     from nas.ablation.study import Design, parse_factor, parse_option
-    from nas.pipeline.study_plan import load_study
+    from nas.pipeline.study_plan import check_study, load_study
 
     if (name is None) == (not vary):
         raise InputError(
@@ -115,7 +115,7 @@ def _study(
     if name is None:
         given = {"name": "study", "factors": dict(map(parse_factor, vary)), "options": options, "tme": tme}
         design = Design.ONE_AT_A_TIME if one_at_a_time else Design.FULL
-        return _checked({**given, "design": design, "seeds": 3 if seeds is None else seeds})
+        return check_study({**given, "design": design, "seeds": 3 if seeds is None else seeds})
     found = load_study(name)
     changed = {
         **found.model_dump(by_alias=True),
@@ -125,22 +125,7 @@ def _study(
     }
     if one_at_a_time:
         changed["design"] = Design.ONE_AT_A_TIME
-    return _checked(changed)
-
-
-def _checked(given: dict[str, object]) -> Study:
-    from pydantic import ValidationError
-
-    from nas.ablation.study import Study
-
-    try:
-        return Study.model_validate(given)
-    except ValidationError as cause:
-        error = cause.errors(include_url=False)[0]
-        where = ".".join(map(str, error["loc"]))
-        raise InputError(
-            f"the study: {where}{': ' if where else ''}{error['msg'].removeprefix('Value error, ')}"
-        ) from cause
+    return check_study(changed)
 
 
 def _show(study: Study, cells: list[Cell], as_json: bool) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from nas import defaults
 from nas.ablation.study import Arm, Study
 from nas.cost.ops import ops
@@ -66,6 +68,22 @@ def load_study(name: str) -> Study:
         for factor, levels in study.factors.items()
     }
     return study.model_copy(update={"options": _found(study.options, path.parent), "factors": factors})
+
+
+def check_study(given: Mapping[str, Any]) -> Study:
+    """A study from its content.
+
+    Raises:
+        InputError: it breaks the schema; says where.
+    """
+    try:
+        return Study.model_validate(given)
+    except ValidationError as cause:
+        error = cause.errors(include_url=False)[0]
+        where = ".".join(map(str, error["loc"]))
+        raise InputError(
+            f"the study: {where}{': ' if where else ''}{error['msg'].removeprefix('Value error, ')}"
+        ) from cause
 
 
 def _found(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
