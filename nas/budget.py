@@ -155,7 +155,8 @@ class Budget:
         """Whether the predicted costs of a network are within every bound."""
         graph = architecture.graph
         latency = 0 if self.timed is None else int(self.timed.microseconds(graph))
-        least = Cost(int(flash_bytes(graph)), 0, int(ops(graph)), latency)  # at once; a memory plan takes milliseconds
+        size = int(flash_bytes(graph, model=self.planning.flash))
+        least = Cost(size, 0, int(ops(graph)), latency)  # at once; a memory plan takes milliseconds
         return self.fits(least) and self.fits(self.cost(architecture))
 
     def used(self, found: Cost) -> dict[str, float]:

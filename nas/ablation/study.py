@@ -94,12 +94,13 @@ def _named(levels: Mapping[str, Options]) -> set[str]:
 
 LEVELS: Mapping[str, Mapping[str, Options]] = {
     "sram_model": {"exact": {}, "estimate": {"plan": "estimate"}},
+    "flash_model": {"exact": {}, "estimate": {"flash_model": "parameters"}},
     "augmentation": {"on": {}, "off": {"recipe": {"augment": {}}}},
     "qat": {"on": {"qat": True}, "off": {"qat": False}},
     **{limit: {"off": {}} for limit in ("flash", "sram", "ops", "latency", "teacher")},
 }
 """Levels of the command line that are no values of an option of the same name."""
-NO_OPTIONS = ("sram_model", "augmentation")
+NO_OPTIONS = ("sram_model", "flash_model", "augmentation")
 
 
 def parse_factor(text: str) -> tuple[str, dict[str, dict[str, Any]]]:

@@ -26,7 +26,7 @@ def ablate(
         typer.Option(
             metavar="FACTOR=A,B",
             help="Without a study: an option of nas search and its levels, such as engine=dnas,tpe; also "
-            "sram-model=exact,estimate and augmentation=on,off. May be repeated.",
+            "sram-model=exact,estimate, flash-model=exact,estimate and augmentation=on,off. May be repeated.",
         ),
     ] = None,
     set_: Annotated[

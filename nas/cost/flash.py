@@ -7,6 +7,7 @@ lists what each byte is spent on. The sizes here are those of that list, and tes
 from __future__ import annotations
 
 from nas.cost.arithmetic import Count, sum_over_distinct, up
+from nas.plan.placement import FlashModel
 from nas.space.graph import Graph, Op, OpKind
 
 FILE = 204  # header, model, subgraph and their tables
@@ -34,17 +35,25 @@ OPTIONS = {  # (options of one operator, layout of the options, which is in the 
 }
 
 
-def flash_bytes(graph: Graph, plan_in_file: Count = False) -> Count:
-    """Size of the exported file in bytes.
+def flash_bytes(graph: Graph, plan_in_file: Count = False, model: FlashModel = FlashModel.FILE) -> Count:
+    """Size of the exported file in bytes, or what ``model`` takes for it.
 
     Args:
         graph: the network.
         plan_in_file: whether an offline memory plan stands in it (``nas.cost.sram.head``).
+        model: what is counted.
     """
+    if model is FlashModel.PARAMETERS:
+        return parameter_bytes(graph)
     shared = sum_over_distinct(channel_counts(graph), zero_points)
     paddings = sum_over_distinct(padded_channels(graph), lambda n: PADDINGS + 0 * n)
     plan = plan_in_file * plan_bytes(graph)
     return up(unshared_bytes(graph) + shared + paddings + plan, DATA_ALIGNMENT)
+
+
+def parameter_bytes(graph: Graph) -> Count:
+    """Weights at a byte each and biases at four, and nothing that a file has beside them."""
+    return sum(op.present * (op.weight_count + 4 * op.bias_count) for op in graph.ops if op.weight_shape)
 
 
 def plan_bytes(graph: Graph) -> Count:

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from nas.cost import flash, sram
-from nas.cost.arithmetic import up
+from nas.cost.arithmetic import Count, up
 from nas.cost.dense import dense_buffers, dense_overlaps
 from nas.cost.latency import Clock
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
-from nas.plan.placement import DEFAULT_PLANNING, Kernels, PlanKind, Planning
+from nas.plan.placement import DEFAULT_PLANNING, FlashModel, Kernels, PlanKind, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.graph import Graph, GraphBuilder
 from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
@@ -206,19 +206,26 @@ def lower_bounds(
     if may_have_one_channel(space) or any(len(stage.kernel) > 1 for stage in space.spec.stage):
         # On CMSIS-NN a larger kernel or two channels may overlap where 1x1 or one channel may not.
         planning = planning._replace(kernels=(Kernels.REFERENCE,))
+    bounds = {
+        "flash_bytes": _least_file(space, graph, planning),
+        "sram_bytes": least_bytes(graph, len(options), planning) + sram.kept_bytes(graph, planning),
+        "ops": ops(graph),
+        **({} if clock is None else {"latency_us": clock.microseconds(graph, least=True)}),
+    }
+    return {name: np.broadcast_to(bound, len(options)) for name, bound in bounds.items()}
+
+
+def _least_file(space: SearchSpace, graph: Graph, planning: Planning) -> Count:
+    """No file of these networks, or of wider ones, is smaller; parameters are their own bound."""
+    if planning.flash is FlashModel.PARAMETERS:
+        return flash.parameter_bytes(graph)
     longest = np.max(np.broadcast_arrays(0, *flash.channel_counts(graph)), axis=0)
     size = flash.unshared_bytes(graph) + flash.zero_points(longest)
     if may_have_one_channel(space):
         # Then a depthwise operator may be a plain one, and a wider layer may need no zero points of its own.
         kind = flash.OPERATOR_CODE + max(layout for _, layout in flash.OPTIONS.values())
         size = size - kind - 2 * flash.ZERO_POINT * len(graph.ops)
-    bounds = {
-        "flash_bytes": up(size, flash.DATA_ALIGNMENT),
-        "sram_bytes": least_bytes(graph, len(options), planning) + sram.kept_bytes(graph, planning),
-        "ops": ops(graph),
-        **({} if clock is None else {"latency_us": clock.microseconds(graph, least=True)}),
-    }
-    return {name: np.broadcast_to(bound, len(options)) for name, bound in bounds.items()}
+    return up(size, flash.DATA_ALIGNMENT)
 
 
 def least_bytes(graph: Graph, networks: int, planning: Planning) -> IntArray:

@@ -33,4 +33,4 @@ def cost(graph: Graph, planning: Planning = DEFAULT_PLANNING, clock: Clock | Non
     planned = sram.head(graph, planning)
     arena = planned.size_bytes + sram.kept_bytes(graph, planning)
     latency = None if clock is None else int(clock.microseconds(graph))
-    return Cost(int(flash.flash_bytes(graph, planned.in_file)), int(arena), int(ops(graph)), latency)
+    return Cost(int(flash.flash_bytes(graph, planned.in_file, planning.flash)), int(arena), int(ops(graph)), latency)

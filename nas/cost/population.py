@@ -64,7 +64,7 @@ def population_costs(
         chunk = rows[start : start + CHUNK]
         graph = graph_of_many(space, options[chunk])
         planned = _head(graph, len(chunk), planning)
-        found[0, chunk] = flash.flash_bytes(graph, planned.in_file)
+        found[0, chunk] = flash.flash_bytes(graph, planned.in_file, planning.flash)
         found[1, chunk] = planned.size_bytes + sram.kept_bytes(graph, planning)
         found[2, chunk] = ops(graph)
         if clock is not None:

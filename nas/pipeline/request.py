@@ -12,7 +12,7 @@ from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
 from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.pipeline.teacher import require_teacher
-from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, parse_planning
+from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN, FlashModel, Planning, parse_planning
 from nas.space import Architecture, SearchSpace, load_space
 from nas.space.lookup import find_architecture
 from nas.tasks import Task, TaskSettings, get_task
@@ -53,6 +53,7 @@ class SearchOptions:
     teacher: str | None = None
     qat: bool | None = None
     settings: TaskSettings = field(default_factory=TaskSettings)
+    flash_model: str = FlashModel.FILE.value  # of studies, as plan = "estimate" is
 
     def to_json(self) -> dict[str, Any]:
         """What ``run.json`` keeps, so that ``--resume`` asks for the same."""
@@ -161,7 +162,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         sram_bytes=_parsed(parse_bytes, options.sram),
         ops=_parsed(parse_ops, options.ops),
         latency_ms=_parsed(parse_milliseconds, options.latency),
-        planning=parse_planning(options.plan, options.kernels, estimates=True),
+        planning=_planning(options),
     )
     plan = SearchPlan(
         options,
@@ -233,6 +234,14 @@ def _start(space: SearchSpace, name: str) -> Architecture:
     )
     space.choices(architecture)
     return architecture
+
+
+def _planning(options: SearchOptions) -> Planning:
+    """How memory is planned, and what the search believes of the file."""
+    if options.flash_model not in list(FlashModel):
+        raise InputError(f"flash_model = {options.flash_model!r}: expected {', '.join(FlashModel)}")
+    planning = parse_planning(options.plan, options.kernels, estimates=True)
+    return planning._replace(flash=FlashModel(options.flash_model))
 
 
 def _parsed(parse: Any, value: Any) -> Any:

@@ -45,11 +45,21 @@ class PlanKind(StrEnum):
         return self in (PlanKind.PACKED, PlanKind.OVERLAP)
 
 
+class FlashModel(StrEnum):
+    """What a search takes for the size of a file."""
+
+    FILE = "file"
+    """The size that it will have."""
+    PARAMETERS = "parameters"
+    """Weights and biases alone, as rough estimates do. As with ``PlanKind.ESTIMATE``, a search may believe it."""
+
+
 class Planning(NamedTuple):
     """How memory is planned. The default is safe on the reference kernels and on CMSIS-NN."""
 
     kind: PlanKind = PlanKind.OVERLAP
     kernels: tuple[Kernels, ...] = (Kernels.REFERENCE, Kernels.CMSIS_NN)
+    flash: FlashModel = FlashModel.FILE
 
     @property
     def overlapping(self) -> tuple[Kernels, ...]:

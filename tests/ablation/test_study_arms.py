@@ -60,6 +60,7 @@ def test_what_is_no_study(given: dict[str, Any], message: str) -> None:
 def test_factors_of_the_command_line() -> None:
     assert parse_factor("engine=dnas,tpe") == ("engine", {"dnas": {"engine": "dnas"}, "tpe": {"engine": "tpe"}})
     assert parse_factor("train-epochs=2, 20")[1]["20"] == {"train_epochs": 20}
+    assert parse_factor("flash-model=estimate")[1] == {"estimate": {"flash_model": "parameters"}}
     assert parse_factor("sram-model=exact,estimate")[1] == {"exact": {}, "estimate": {"plan": "estimate"}}
     assert parse_factor("augmentation=on,off")[1]["off"] == {"recipe": {"augment": {}}}
     assert parse_factor("qat=on,off")[1] == {"on": {"qat": True}, "off": {"qat": False}}

@@ -16,7 +16,7 @@ from nas.cost.model import cost
 from nas.cost.overlap import safe_distances, sources
 from nas.cost.sram import activation_buffers, arena_bytes, greedy_bytes, head, persistent_bytes, problem
 from nas.plan import distances as of_files
-from nas.plan.placement import Kernels, PlanKind, Planning
+from nas.plan.placement import FlashModel, Kernels, PlanKind, Planning
 from nas.plan.planner import plan_model
 from nas.plan.problem import make_problem
 from nas.space import Architecture, Graph, OpKind, SearchSpace, list_files, load_space
@@ -32,7 +32,7 @@ PLANNINGS = {
     "nas-c": Planning(PlanKind.OVERLAP, (Kernels.NAS_C,)),
 }
 ESTIMATE = Planning(PlanKind.ESTIMATE)
-WITH_ESTIMATE = {**PLANNINGS, "estimate": ESTIMATE}
+WITH_ESTIMATE = {**PLANNINGS, "estimate": ESTIMATE, "parameters": Planning(flash=FlashModel.PARAMETERS)}
 SETS = [(one,) for one in Kernels] + [tuple(Kernels)]
 SEEDS = st.integers(0, 2**32)
 

@@ -12,7 +12,7 @@ from made_spaces import NASTY, every_row, make_space, stage
 
 from nas.cost.model import Cost, cost
 from nas.cost.population import CHUNK, population_costs
-from nas.plan.placement import DEFAULT_PLANNING, Kernels, PlanKind, Planning
+from nas.plan.placement import DEFAULT_PLANNING, FlashModel, Kernels, PlanKind, Planning
 from nas.space import SearchSpace, list_files, load_space
 from nas.space.many import choices_of
 
@@ -27,6 +27,7 @@ OTHER_PLANNINGS = [
     Planning(PlanKind.GREEDY),
     Planning(PlanKind.PACKED),
     Planning(PlanKind.ESTIMATE),
+    Planning(PlanKind.GREEDY, flash=FlashModel.PARAMETERS),
     *(Planning(PlanKind.OVERLAP, (kernels,)) for kernels in Kernels),
 ]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nas.ablation.study import Study
+from nas.cost.flash import parameter_bytes
 from nas.cost.model import cost
 from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.pipeline.ablate import resume_study, run_study
@@ -140,6 +141,7 @@ def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.M
     asked = study(
         {"temperature": {"usual": {}, "cold": {"defaults": {"HOT_GUMBEL": 0.3}}}},
         plan="estimate",
+        flash_model="parameters",
         engine="random",
         trials=1,
         epochs=1,
@@ -154,6 +156,8 @@ def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.M
     assert {row["fits"] for row in rows} == {"False"}
     assert int(rows[0]["sram_bytes"]) == exact
     assert int(rows[0]["predicted_sram_bytes"]) == believed
+    predicted = json.loads(next(folder.glob("runs/*/seed-0/winner/validation.json")).read_text())["predicted"]
+    assert predicted["flash_bytes"] == parameter_bytes(graph) < int(rows[0]["flash_bytes"])
     assert "| 0 of 1 |" in result.text
     assert "SYNTHETIC" in result.text
     assert (folder / "study.svg").read_text().startswith("<?xml")
