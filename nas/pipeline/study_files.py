@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -21,10 +22,17 @@ METRICS = (SCORE, "sram_bytes", "flash_bytes", "ops", "latency_ms", "tme")  # th
 
 
 def write_study(study: Study, rows: Sequence[Row], folder: Path) -> str:
-    """``results.csv``, ``summary.md``, ``summary.json``, ``study.svg`` and ``report.html``; gives the text."""
+    """``results.csv``, ``summary.md``, ``summary.json``, ``study.svg`` and ``report.html``; gives the text.
+
+    Where pyarrow is installed, ``results.parquet`` too, whose columns have types.
+    """
     text, picture = summary(study, study.arms(), rows), plot_study(study, study.arms(), rows)
     told = [effect for metric in METRICS for effect in _effects(study, rows, metric)]
-    write_bytes(folder / "results.csv", _table(study, rows).encode())
+    columns = ["arm", *study.factors, *(key for key in rows[0] if key not in {"arm", "levels", *study.factors})]
+    table = [{name: row[name] for name in columns} for row in rows]
+    write_bytes(folder / "results.csv", _csv(columns, table))
+    with contextlib.suppress(ImportError):
+        write_bytes(folder / "results.parquet", _parquet(table))
     write_bytes(folder / "summary.md", text.encode())
     write_bytes(folder / "study.svg", picture)
     write_bytes(folder / "report.html", render_page(_page(study, rows, picture, folder)))
@@ -52,14 +60,23 @@ def _described(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _table(study: Study, rows: Sequence[Row]) -> str:
+def _csv(columns: Sequence[str], table: Sequence[Row]) -> bytes:
     """A line for each run, a column for each factor and each figure."""
-    columns = ["arm", *study.factors, *(key for key in rows[0] if key not in {"arm", "levels", *study.factors})]
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    writer.writerows(table)
+    return text.getvalue().encode()
+
+
+def _parquet(table: Sequence[Row]) -> bytes:
+    """The same."""
+    import pyarrow
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(list(table)), file)
+    return file.getvalue()
 
 
 def _page(study: Study, rows: Sequence[Row], picture: bytes, folder: Path) -> StudyPage:

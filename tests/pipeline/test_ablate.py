@@ -152,6 +152,9 @@ def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.M
     result = run_study(asked, plan_study(asked, folder), folder, 1, Reporter())
     with (folder / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
+    typed = pytest.importorskip("pyarrow.parquet").read_table(folder / "results.parquet").to_pylist()
+    assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in typed] == rows
+    assert [row["fits"] for row in typed] == [False, False]
     assert [row["temperature"] for row in rows] == ["usual", "cold"]
     assert {row["fits"] for row in rows} == {"False"}
     assert int(rows[0]["sram_bytes"]) == exact
