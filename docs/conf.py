@@ -40,7 +40,7 @@ ELSEWHERE = {
     "exported/reference/README.md": "reference_networks",
 }
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
-HELP_COLUMNS = "100"
+HELP_COLUMNS = "90"  # as wide as the theme shows text
 
 
 def _relink(text: str, page: Path, shown: Path) -> str:
