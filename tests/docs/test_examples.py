@@ -6,13 +6,16 @@ or a data base. The site itself is built by ``.ci/run``.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +24,10 @@ import typer.main
 from made_cifar10 import write_cifar10
 from made_data import write_clip, write_pictures, write_speech
 
+import nas
 from nas.budget import ProfileSpec, load_mcu
 from nas.cli.app import app
+from nas.pipeline.request import SearchOptions, plan_search
 from nas.space import load_space
 from nas.space.lookup import find_architecture
 
@@ -92,14 +97,14 @@ def below(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 @cache
-def nas() -> Any:
+def whole() -> Any:
     return typer.main.get_command(app)
 
 
 def examples() -> list[Printed]:
     """What the help of each command shows."""
     found = []
-    for words, command in below(nas()):
+    for words, command in below(whole()):
         for text in (command.help or "", command.epilog or ""):
             where = " ".join(("nas", *words, "--help"))
             found += [Printed(where, split(each)) for each in HELP.findall(text)]
@@ -108,7 +113,7 @@ def examples() -> list[Printed]:
 
 def problem(printed: Printed) -> str | None:
     """What the command's own parser has against it."""
-    words, command, context = list(printed.words), nas(), None
+    words, command, context = list(printed.words), whole(), None
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)
         if name not in command.commands:
@@ -143,7 +148,7 @@ def test_commands_are_found_and_wrong_ones_noticed() -> None:
     assert problem(Printed("test", ("search", "--flahs"), prose=True)) is not None
 
 
-@pytest.mark.parametrize("words", [words for words, _ in below(nas())], ids=lambda words: " ".join(("nas", *words)))
+@pytest.mark.parametrize("words", [words for words, _ in below(whole())], ids=lambda words: " ".join(("nas", *words)))
 def test_every_command_has_an_example_in_its_help(words: tuple[str, ...]) -> None:
     mine = [printed for printed in examples() if printed.where == " ".join(("nas", *words, "--help"))]
     assert mine
@@ -187,16 +192,31 @@ def test_data_files_of_the_pages_are_read_by_the_real_loaders(tmp_path: Path) ->
     assert load_space(space).points["first-guess"].graph.ops
 
 
+def asked(task: str, **options: Any) -> Any:
+    """In place of ``nas.search``, which trains: whether the request is possible."""
+    plan_search(SearchOptions(task, **options))
+    return SimpleNamespace(run="run", report={"winner": {"int8_score": 0.9}})
+
+
 @pytest.mark.parametrize(("page", "text"), snippets("python"))
-def test_python_of_the_pages_runs(page: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = compile(text, page, "exec")
-    if "nas.search(" in text:  # trains
-        return
-    exec(code, {})
+def test_python_of_the_pages_runs(
+    page: str, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nas, "search", asked)
+    exec(compile(text, page, "exec"), {})
     shown = capsys.readouterr().out
     assert shown
     if expected := re.search(r"print\(.*\)  # (.*)$", text, re.MULTILINE):
         assert shown == f"{expected[1]}\n"
+
+
+def test_calls_of_nas_search_in_prose_are_possible(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(prepared)
+    texts = [*(page.read_text() for page in PAGES), nas.__doc__ or ""]
+    calls = [found for text in texts for found in re.findall(r"nas\.search\((.+?)\)", text)]
+    assert len(calls) >= 3
+    for arguments in calls:
+        eval(f"asked({arguments})", {"asked": asked})
 
 
 def write_evaluation(folder: Path, classes: int, size: int) -> None:
@@ -229,7 +249,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split_name, kinds in {"train": ("normal",), "test": ("normal", "anomaly")}.items():
         for kind in kinds:
             for clip in range(10):
-                write_clip(root / "toycar" / split_name / f"{kind}_id_01_{clip:08}.wav", seed=clip)
+                write_clip(
+                    root / "toycar" / split_name / f"{kind}_id_01_{clip:08}.wav", hash_of(kind, clip), seconds=10
+                )
     write_evaluation(root / "kws01", 12, 49 * 10)
     write_evaluation(root / "vww01", 2, 96 * 96 * 3)
     write_snippets(root)
@@ -264,6 +286,29 @@ def test_examples_of_the_help_run_as_printed(call: Call, words: tuple[str, ...])
     done = call(*words, *dry)
     assert done.code == 0, done.err
     assert done.out
+
+
+WRITTEN = ("--out", "--c", "--plot")  # what follows need not be there
+
+
+def names(words: tuple[str, ...]) -> list[str]:
+    """Files and folders that a command reads."""
+    pairs = pairwise(words)
+    return [word for before, word in pairs if re.search(r"/|\.tflite$", word) and before not in WRITTEN]
+
+
+@pytest.mark.slow
+def test_cheap_commands_of_the_pages_run_as_printed(call: Call) -> None:
+    """Those whose files the prepared folder has; not on an emulated core, nor with figures of the real files."""
+    found = {each.words for each in ALL if not each.prose and each.output is None and each.words[0] in AS_PRINTED}
+    cheap = [words for words in sorted(found) if not {"--mode", "--target"} & {*words}]
+    ran = [
+        words for words in cheap if not any(map(PLACEHOLDER.match, words)) and all(map(os.path.exists, names(words)))
+    ]
+    assert len(ran) >= 15
+    for words in ran:
+        done = call(*words)
+        assert done.code == 0, f"nas {' '.join(words)}: {done.err}"
 
 
 def searches() -> list[Printed]:
