@@ -1,6 +1,6 @@
 """Every default that a search's price and result depend on, in one place, each with its reason.
 
-"Measured" means: on the validation split of the real KWS recordings; the figures stand in docs/search.md. Constants
+"Measured" means: on the validation split of the real KWS recordings; the figures stand in docs/engines.md. Constants
 that are no matter of taste or data (sizes of TFLM's structures, bounds of a check) stand where they are used.
 """
 

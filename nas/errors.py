@@ -1,5 +1,7 @@
 """Every error that a user can meet, and the exit code that each one ends with.
 
+::
+
     NasError                      1  a bug of ours, when nothing below fits
     ├── InputError                2  bad input or usage: a flag, a file, a folder
     │   ├── UnitError             2  "256XB"

@@ -24,7 +24,10 @@ data = typer.Typer(no_args_is_help=True)
 
 @data.callback()
 def group() -> None:
-    """Look after data sets."""
+    """Look after data sets.
+
+    Example: nas data check kws --data speech_commands/
+    """
 
 
 @data.command(no_args_is_help=True)

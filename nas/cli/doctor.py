@@ -20,6 +20,8 @@ def doctor(
 ) -> None:
     """Show which tools nas finds here, what each is for, and how to install those that are missing.
 
+    Example: nas doctor
+
     Exit code 2: something is missing without which nothing works.
     """
     from nas.pipeline.doctor import describe_device, look_around

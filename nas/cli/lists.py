@@ -14,7 +14,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list on stdou
 
 
 def spaces(as_json: AsJson = False) -> None:
-    """List the search spaces, from the package and from ./search_spaces, and how many budgets they fit."""
+    """List the search spaces, from the package and from ./search_spaces, and how many budgets they fit.
+
+    Example: nas spaces
+    """
     from nas.pipeline.lists import describe_spaces
 
     rows = describe_spaces()
@@ -25,7 +28,10 @@ def spaces(as_json: AsJson = False) -> None:
 
 
 def mcus(as_json: AsJson = False) -> None:
-    """List the microcontrollers and budget profiles, from the package and from ./constraints, and what fits them."""
+    """List the microcontrollers and budget profiles, from the package and from ./constraints, and what fits them.
+
+    Example: nas mcus --json
+    """
     from nas.pipeline.lists import SAMPLES, describe_mcus
 
     rows = describe_mcus()

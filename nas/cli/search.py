@@ -110,9 +110,9 @@ def search(
 
     Example: nas search --task kws --flash 256KB --sram 128KB --data speech_commands/
 
-    Your own keywords: nas search --task kws --keywords "lamp on, lamp off"
+    Your own keywords: nas search --task kws --flash 128KB --keywords "lamp on, lamp off"
 
-    Your own sounds: nas search --task audio --data sounds/
+    Your own sounds: nas search --task audio --flash 128KB --data sounds/
 
     Three networks from one search: nas search --task kws --flash 256KB --pareto 3
 

@@ -3,7 +3,7 @@
 Each step trains four networks, each on its quarter of a batch: one that uses the whole budget, three that use less of
 it, from networks of every depth. Measured against the sandwich rule with in-place distillation (Yu and Huang, 2019,
 arXiv 1903.05134), where all four take the whole batch and three learn from the answers of the first: see
-docs/search.md. With as little training as a search can pay for, the answers of a teacher that knows nothing yet teach
+docs/engines.md. With as little training as a search can pay for, the answers of a teacher that knows nothing yet teach
 nothing, and more steps are worth more than more samples a step.
 """
 

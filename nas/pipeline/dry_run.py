@@ -46,7 +46,7 @@ def describe_plan(options: SearchOptions) -> dict[str, Any]:
         f"largest   {_line(largest)}",
         f"budget    {', '.join(f'{name} {bound:,}' for name, bound in plan.budget.bounds().items())}",
         f"data      {folder or 'builtin: SYNTHETIC, made on the spot'}, {samples:,} training samples",
-        price_line(plan, samples, plan.epochs, limit),
+        _price_line(plan, price, plan.epochs, "estimated for 2 cores"),
     ]
     return {
         "task": plan.task.name,
@@ -100,7 +100,10 @@ def price_line(
 ) -> str:
     """What the user is told before the search starts; ``measured_speed`` in inference ops per second of training."""
     price = estimate(plan, samples, epochs, limit, measured_speed or TRAINING_OPS_PER_SECOND)
-    basis = "at the speed measured now" if measured_speed else "estimated for 2 cores"
+    return _price_line(plan, price, epochs, "at the speed measured now" if measured_speed else "estimated for 2 cores")
+
+
+def _price_line(plan: SearchPlan, price: Price, epochs: int, basis: str) -> str:
     what = f"{epochs} epochs {SUBJECT[plan.scoring]}"
     return (
         f"price     {plan.engine}, {what}, {plan.train_epochs} for each winner: search about "
