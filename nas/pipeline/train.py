@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from nas import __version__
 from nas.budget import Budget
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError
+from nas.errors import InputError, InterruptedRunError, RunFolderError
 from nas.pipeline.page import write_page
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
@@ -58,6 +59,8 @@ def train_architecture(
     Raises:
         InputError: no such network, or a wrong flag.
         DataError: the data set is missing or damaged.
+        RunFolderError: ``out`` holds another run, or this one finished.
+        InterruptedRunError: Ctrl-C; the last epoch is kept.
     """
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs {epochs} must be at least 1")
@@ -81,15 +84,18 @@ def train_architecture(
         "settings": (settings or TaskSettings()).to_json(),
     }
     run = _run_folder(folder, record)
-    with run.locked():
-        session = open_run_session(run, task, data, seed, device, reporter, precision, recipe=recipe)
-        finish = Finish(epochs, load_teacher(teacher, session), qat)
-        winner = make_winner(session, architecture, Budget(), finish, run.winner)
-        spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
-        report = write_report(run, session, [winner], [Budget()], None, spent)
-        run.update(status="done")
-        write_page(run.path)
-        reporter.ended(run.path, report)
+    try:
+        with run.locked():
+            session = open_run_session(run, task, data, seed, device, reporter, precision, recipe=recipe)
+            finish = Finish(epochs, load_teacher(teacher, session), qat)
+            winner = make_winner(session, architecture, Budget(), finish, run.winner)
+            spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
+            report = write_report(run, session, [winner], [Budget()], None, spent)
+            run.update(status="done")
+            write_page(run.path)
+            reporter.ended(run.path, report)
+    except KeyboardInterrupt as cause:
+        raise InterruptedRunError(f"interrupted; the same command with --out {folder} goes on") from cause
     return report
 
 
@@ -110,7 +116,12 @@ def _fitted(
 
 def _run_folder(folder: Path, record: dict[str, Any]) -> RunFolder:
     """A new folder, or the one of the same training that was interrupted, which then goes on from its last epoch."""
-    run = RunFolder(folder)
-    if run.record_file.exists() and record.items() <= run.record().items():
-        return run
-    return RunFolder.create(folder, record)
+    run, asked = RunFolder(folder), json.loads(json.dumps(record))  # as it is read back: lists in place of tuples
+    if not run.record_file.exists():
+        return RunFolder.create(folder, record)
+    known = run.record()
+    if known.get("status") == "done":
+        raise RunFolderError(f"the training in {folder} is finished: see {folder / 'result.json'}")
+    if others := [name for name, value in asked.items() if known.get(name) != value]:
+        raise RunFolderError(f"{folder} holds another run, with other {', '.join(others)}; give another --out")
+    return run
