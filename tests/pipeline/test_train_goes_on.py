@@ -32,7 +32,7 @@ def train(out: Path, reporter: Reporter, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_training_that_is_broken_off(tmp_path: Path) -> None:
-    with pytest.raises(InterruptedRunError, match="the same command with --out .*run goes on"):
+    with pytest.raises(InterruptedRunError, match=r"the same command with --out .*run goes on"):
         train(tmp_path / "run", Broken(after=2))
     with pytest.raises(RunFolderError, match="holds another run, with other seed; give another --out"):
         train(tmp_path / "run", Reporter(), seed=1)
