@@ -51,6 +51,6 @@ def _facts(path: Path) -> dict[str, Any]:
         "seed": report["seed"],
         "data": report["data"]["name"],
         "synthetic": report["data"]["synthetic"],
-        "test": report["data"]["test"],
+        "test": winner["int8_total"],
         "fingerprint": report["data"]["fingerprint"],
     }

@@ -357,6 +357,12 @@ def test_a_tutorial_from_beginning_to_end(call: Call) -> None:
     assert call("export", "ad-run/", "--c", "firmware/").code == 0
 
 
+def test_the_page_on_python_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    functions = [name for name in nas.__all__ if callable(getattr(nas, name)) and name != "NasError"]
+    assert [name for name in functions if f".. autofunction:: nas.{name}\n" not in page] == []
+
+
 def test_the_site_has_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     names = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"}
