@@ -22,7 +22,7 @@ from nas.report.search_plot import plot_search
 from nas.space import load_space
 from nas.space.lookup import list_files
 from nas.tasks import get_task
-from nas.units import format_bytes, format_figures, format_latency, format_ops, format_score, format_seconds
+from nas.units import format_figures, format_latency, format_ops, format_score, format_seconds
 
 FILE = "report.html"
 FEW = 3  # candidates, at least, that are worth a picture of their course
@@ -78,7 +78,7 @@ def _cards(report: dict[str, Any]) -> list[Card]:
     ]
     for name, label, found in (("flash_bytes", "flash", measured), ("sram_bytes", "SRAM", measured)):
         bound = budget[name]
-        note = "measured; no budget" if bound is None else f"measured; of {format_bytes(bound)}"
+        note = "measured; no budget" if bound is None else f"measured; of {format_figures(bound / 1024)} KB"
         cards.append(Card(label, f"{found[name] / 1024:.1f} KB", note, used.get(name)))
     bound = "no budget" if budget["ops"] is None else f"of {format_ops(budget['ops'])}"
     cards.append(Card("ops", format_ops(winner["predicted"]["ops"]), bound, used.get("ops")))
@@ -91,13 +91,13 @@ def _cards(report: dict[str, Any]) -> list[Card]:
 def _pictures(
     run: RunFolder, report: dict[str, Any], cost: ModelCost, published: Sequence[KnownNetwork]
 ) -> list[Picture]:
-    shown, metric = [], report["winner"]["metric"]
+    shown, metric = list[Picture](), report["winner"]["metric"]
     for name, title, note in (
         ("front.svg", "What the search found", "Scores are of the search: short trainings or shared weights."),
         ("descent.svg", "The descent", "Losses, expected use of the budget, and what every choice came to."),
     ):
         if (path := run.path / name).is_file():
-            shown.append(Picture(title, path.read_bytes(), note, wide=name != "front.svg"))
+            shown.append(Picture(title, path.read_bytes(), note))
     candidates = run.candidates()
     if len(candidates) >= FEW and not (run.path / "descent.svg").is_file():
         picture = plot_search(candidates, metric)

@@ -28,8 +28,6 @@ class Picture:
     title: str
     svg: bytes
     note: str
-    wide: bool = True
-    """Rather scrolled than made small, on a phone."""
 
     @property
     def base64(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from nas.report.memory_plot import FONT, VERMILLION, draw_grid, figure_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH, HEIGHT = 3.3, 3.4  # inches, of one panel and of the picture
+WIDTH, HEIGHT = 3.7, 3.4  # inches, of one panel and of the picture
 NAMES = ("flash_bytes", "sram_bytes", "ops")
 PLACE: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
+LINE = FONT + 2  # points from one name to the next
 LABELS = {"accuracy": ("INT8 accuracy, %", 100.0), "auc": ("INT8 ROC AUC", 1.0)}
 
 
@@ -53,14 +55,25 @@ def plot_published(own: Sequence[KnownNetwork], published: Sequence[KnownNetwork
     figure.legend(
         *row[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=FONT + 1
     )
+    figure.draw_without_rendering()  # places the axes, so that it is known where names meet
+    for axes, name in zip(row, NAMES, strict=True):
+        _write_names(axes, [*published, *own], name, factor)
     return figure_bytes(figure, "svg")
 
 
 def _draw(
     axes: Axes, networks: Sequence[KnownNetwork], name: str, factor: float, color: str, marker: str, label: str
 ) -> None:
-    shown = [(getattr(each, name) / COSTS[name].per, each.score * factor, each.name) for each in networks if each.score]
+    shown = [(getattr(each, name) / COSTS[name].per, each.score * factor) for each in networks if each.score]
     filled = color if label != "published" else "white"
     axes.plot(*[[point[i] for point in shown] for i in (0, 1)], marker, ms=6, color=color, mfc=filled, label=label)
-    for cost, score, text in shown:
-        axes.annotate(text, (cost, score), (-7, 0), fontsize=FONT, color=color, **PLACE)
+
+
+def _write_names(axes: Axes, networks: Sequence[KnownNetwork], name: str, factor: float) -> None:
+    """To the left of each mark, and higher where it would cover the name below."""
+    below = -math.inf
+    for each in sorted((each for each in networks if each.score), key=lambda each: each.score or 0.0):
+        point = getattr(each, name) / COSTS[name].per, (each.score or 0.0) * factor
+        height = axes.transData.transform(point)[1] * 72 / axes.figure.dpi
+        below = max(height, below + LINE)
+        axes.annotate(each.name, point, (-7, below - height), fontsize=FONT, **PLACE)

@@ -8,7 +8,7 @@ from nas.engines import Candidate
 from nas.report.front_plot import BLUE, SCORES
 from nas.report.memory_plot import FONT, SKY_BLUE, draw_grid, figure_bytes
 
-WIDTH, HEIGHT = 7.4, 3.0  # inches
+WIDTH, HEIGHT = 11.1, 3.2  # inches
 
 
 def plot_search(candidates: Sequence[Candidate], metric: str) -> bytes:
