@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli import completion
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
 
 def ablate(
     study: Annotated[
-        str | None, typer.Argument(help="Study: a name such as engines, sram_model or latency_proxy, or a TOML file.")
+        str | None,
+        typer.Argument(
+            help="Study: a name such as engines, sram_model or latency_proxy, or a TOML file.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Without a study: what the networks are for, such as kws.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Without a study: what the networks are for, such as kws.", autocompletion=completion.tasks),
+    ] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(

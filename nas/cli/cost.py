@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli import completion
 from nas.units import format_figures
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ BOUNDS = {"flash_bytes": "flash", "sram_bytes": "SRAM", "ops": "ops"}
 
 def cost(
     model: Annotated[
-        str, typer.Argument(help="A .tflite file, a run folder, an arch.json, a search space, or SPACE:POINT.")
+        str,
+        typer.Argument(
+            help="A .tflite file, a run folder, an arch.json, a search space, or SPACE:POINT.",
+            autocompletion=completion.networks,
+        ),
     ],
     plot: Annotated[Path | None, typer.Option(help="Draw SRAM over time into this .svg, .png or .pdf file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

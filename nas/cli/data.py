@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli import completion
 from nas.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def group() -> None:
 
 @data.command(no_args_is_help=True)
 def check(
-    task: Annotated[str, typer.Argument(help="What it is for: kws, ic, ic2, vww, ad, image or audio.")],
+    task: Annotated[
+        str,
+        typer.Argument(help="What it is for: kws, ic, ic2, vww, ad, image or audio.", autocompletion=completion.tasks),
+    ],
     data: Annotated[
         str | None,
         typer.Option(help="Data set, folder of evaluation files with y_labels.csv, or builtin. Default: as a search."),

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from nas.cli import completion
+
 
 def dut(
     model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
-    task: Annotated[str, typer.Option(help="The benchmark: ad, ic, ic2, kws or vww.")],
+    task: Annotated[str, typer.Option(help="The benchmark: ad, ic, ic2, kws or vww.", autocompletion=completion.tasks)],
     target: Annotated[
         str, typer.Option(help="Where it runs: host (TensorFlow Lite Micro), litert, or an emulated core or MCU.")
     ] = "host",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli import completion
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
 from nas.cli.training_options import Qat, Recipe, Teacher, Track
@@ -22,14 +23,24 @@ def search(
     context: typer.Context,
     task: Annotated[
         str | None,
-        typer.Option(help="What the network is for: ad, ic, ic2, kws, vww; image or audio for data of your own."),
+        typer.Option(
+            help="What the network is for: ad, ic, ic2, kws, vww; image or audio for data of your own.",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     space: Annotated[
-        str | None, typer.Option(help="Search space, by name or file. Default: that of the task, say kws_micronet.")
+        str | None,
+        typer.Option(
+            help="Search space, by name or file. Default: that of the task, say kws_micronet.",
+            autocompletion=completion.spaces,
+        ),
     ] = None,
     mcu: Annotated[
         str | None,
-        typer.Option(help="Take flash and SRAM from a microcontroller, less what its file reserves."),
+        typer.Option(
+            help="Take flash and SRAM from a microcontroller, less what its file reserves.",
+            autocompletion=completion.mcus,
+        ),
     ] = None,
     flash: Annotated[str | None, typer.Option(help="Most bytes of the .tflite file, for example 256KB.")] = None,
     sram: Annotated[
@@ -39,7 +50,10 @@ def search(
     latency: Annotated[
         str | None, typer.Option(help="Longest inference, for example 200ms; needs --mcu with latency data.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="dnas, tpe, nsga2 or random. Default: dnas; tpe for ad.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="dnas, tpe, nsga2 or random. Default: dnas; tpe for ad.", autocompletion=completion.engines),
+    ] = None,
     time: Annotated[
         str | None,
         typer.Option(help="Wall time of the whole job. Default: 1h, 5m on builtin data, none with --trials."),
@@ -71,7 +85,10 @@ def search(
     ] = 1,
     start: Annotated[
         list[str] | None,
-        typer.Option(help="Network to score first: a run, an arch.json or SPACE:POINT; may be repeated."),
+        typer.Option(
+            help="Network to score first: a run, an arch.json or SPACE:POINT; may be repeated.",
+            autocompletion=completion.networks,
+        ),
     ] = None,
     storage: Annotated[
         str | None,

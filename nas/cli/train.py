@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
+from nas.cli import completion
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
 from nas.cli.training_options import Qat, Recipe, Teacher, Track
 
 
 def train(
     network: Annotated[
-        str, typer.Argument(help="Run folder, arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn.")
+        str,
+        typer.Argument(
+            help="Run folder, arch.json, or SPACE:POINT such as kws_ds_cnn:mlperf-ds-cnn.",
+            autocompletion=completion.networks,
+        ),
     ],
     epochs: Annotated[int | None, typer.Option(help="Epochs of training. Default: the recipe's.")] = None,
     recipe: Recipe = None,
@@ -22,7 +27,11 @@ def train(
     qat: Qat = None,
     data: Annotated[str | None, typer.Option(help="Folder in the official layout, or builtin.")] = None,
     task: Annotated[
-        str | None, typer.Option(help="Train it for this task, with its input and classes. Default: the network's own.")
+        str | None,
+        typer.Option(
+            help="Train it for this task, with its input and classes. Default: the network's own.",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     input_: Input = None,
     keywords: Keywords = None,

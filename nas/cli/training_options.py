@@ -6,10 +6,21 @@ from typing import Annotated
 
 import typer
 
+from nas.cli import completion
+
 Recipe = Annotated[
-    str | None, typer.Option(help="How networks are trained: a name or file. Default: the recipe of the task.")
+    str | None,
+    typer.Option(
+        help="How networks are trained: a name or file. Default: the recipe of the task.",
+        autocompletion=completion.recipes,
+    ),
 ]
-Track = Annotated[str | None, typer.Option(help="Log to this as well: tensorboard (into the run folder) or mlflow.")]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        help="Log to this as well: tensorboard (into the run folder) or mlflow.", autocompletion=completion.trackers
+    ),
+]
 Teacher = Annotated[
     str | None,
     typer.Option(help="A trained run of the same task, larger or better, whose answers the final training learns too."),

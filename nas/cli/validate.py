@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.cli import completion
 from nas.errors import InputError, ValidationError
 from nas.units import format_figures, format_latency, format_score
 
@@ -16,7 +17,12 @@ HEAVIEST = 4  # layers that are named
 
 def validate(
     model: Annotated[Path, typer.Argument(help="Run folder or .tflite file.")],
-    task: Annotated[str, typer.Option(help="What the network is for: ad, ic, ic2, kws, vww, image or audio.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="What the network is for: ad, ic, ic2, kws, vww, image or audio.", autocompletion=completion.tasks
+        ),
+    ],
     data: Annotated[str | None, typer.Option(help="Data set, or folder of evaluation files with y_labels.csv.")] = None,
     target: Annotated[
         str,
