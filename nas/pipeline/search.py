@@ -178,8 +178,8 @@ def _finish(
     proofs = [_prove(place, session, finish) for place in places]
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
     report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
-    run.update(status="done", elapsed_seconds=clock.elapsed())
     write_page(run.path)
+    run.update(status="done", elapsed_seconds=clock.elapsed())  # last: what is done is not gone on with
     session.reporter.ended(run.path, report)
     return SearchResult(run.path, proofs[0], report)
 

@@ -91,8 +91,8 @@ def train_architecture(
             winner = make_winner(session, architecture, Budget(), finish, run.winner)
             spent = {"seconds": round(time.monotonic() - session.started, 1), "candidates": 0, "winner_epochs": epochs}
             report = write_report(run, session, [winner], [Budget()], None, spent)
-            run.update(status="done")
             write_page(run.path)
+            run.update(status="done")
             reporter.ended(run.path, report)
     except KeyboardInterrupt as cause:
         raise InterruptedRunError(f"interrupted; the same command with --out {folder} goes on") from cause
