@@ -46,7 +46,7 @@ app = typer.Typer(
 )
 COMMANDS = (search, train, validate, export, plan, cost, report, compare, ablate, dut, submit, spaces, mcus, doctor)
 for command in COMMANDS:
-    app.command(no_args_is_help=command not in (spaces, mcus, doctor))(command)
+    app.command(no_args_is_help=command not in (search, spaces, mcus, doctor))(command)
 app.add_typer(data, name="data")
 
 

@@ -18,6 +18,12 @@ from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
 if TYPE_CHECKING:
     from nas.pipeline.request import SearchOptions
 
+GUIDE = """what is the network for, and where shall it run?
+  --task kws (keywords), vww (persons), ic (images), ad (machines that sound unusual); image, audio: your own classes
+  --mcu stm32f446re (nas mcus lists them), or --flash 256KB, --sram 64KB, --ops 30M
+  --data FOLDER; without it, data are made to try things out
+try: nas search --task kws --flash 256KB; all flags: nas search --help"""
+
 
 def search(
     context: typer.Context,
@@ -143,7 +149,9 @@ def search(
     if resume is not None:
         _require_alone(context)
     elif task is None:
-        raise InputError("what is the network for? try: nas search --task kws --flash 256KB")
+        raise InputError(
+            "what is the network for? try: nas search --task kws --flash 256KB" if _given(context) else GUIDE
+        )
     options = SearchOptions(
         task or "",
         space,
@@ -195,10 +203,14 @@ def _require_alone(context: typer.Context) -> None:
     from nas.errors import InputError
 
     allowed = {"resume", "as_json", "storage", "track"}
-    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
-    if others := sorted(set(given) - allowed):
+    if others := sorted(_given(context) - allowed):
         flags = ", ".join("--" + name.replace("_", "-") for name in others)
         raise InputError(f"--resume goes on with what the run was asked for: leave out {flags}")
+
+
+def _given(context: typer.Context) -> set[str]:
+    """Flags that were typed."""
+    return {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
 
 
 def _show_plan(options: SearchOptions, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,13 @@ def test_an_mcu_sets_both_budgets(call_nas: Call) -> None:
     assert budget["sram_bytes"] == 327_680 - 8_192
     assert budget["latency_ms"] == 200
     assert budget["ops"] is None
+
+
+def test_a_search_without_flags_is_guided(run_nas: Call) -> None:
+    """What is asked for, what it may be, and a command that works."""
+    done = run_nas("search")
+    assert (done.code, done.out) == (2, "")
+    for word in ("--task kws", "--mcu stm32f446re", "--data FOLDER", "nas search --help"):
+        assert word in done.err
+    (example,) = re.findall(r"^try: nas (.*?);", done.err, re.MULTILINE)
+    assert run_nas(*example.split(), "--dry-run").code == 0
