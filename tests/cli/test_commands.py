@@ -74,7 +74,7 @@ def test_files_of_the_user_are_listed_too(
         assert "toy" in [row["name"] for row in only_json(call_nas(command, "--json").out)]
 
 
-@pytest.mark.parametrize("words", [(), ("search",), ("validate",)])
+@pytest.mark.parametrize("words", [(), ("train",), ("validate",)])
 def test_a_command_without_words_shows_its_help(call_nas: Call, words: tuple[str, ...]) -> None:
     assert "Usage: " in call_nas(*words).out
 
