@@ -1,0 +1,579 @@
+"""Does a test fail when the code is wrong? One small fault at a time, and whether the suite notices.
+
+    pip install coverage
+    python benchmarks/mutants.py map                     # which test runs which line; 5 minutes
+    python benchmarks/mutants.py run --sample 100 --seed 1 --log mutants.jsonl
+    python benchmarks/mutants.py run --part budget --sample 0 --log budget.jsonl     # every mutant of one part
+    python benchmarks/mutants.py honesty --log honesty.jsonl
+
+``run`` draws mutants of ``nas/cost``, ``nas/budget.py`` and ``nas/submission``: comparisons, arithmetic, numbers,
+booleans, conditions, results, refusals and findings left out. Texts are left alone. ``honesty`` has a list of its own:
+each cost model, each parity check and each check of a budget broken in turn, all of which must be noticed. Mutants
+that change nothing anyone could see stand in ``equivalent_mutants.toml`` with the reason, and are not drawn.
+
+Each mutant is written into a copy of the tree. A process that has imported the heavy libraries, but nothing of
+``nas``, forks for it and runs the tests that reach its line, the quick ones first, until one fails. Tests of more than
+``--longest`` seconds are left out unless nothing else reaches the line; ``--again`` gives survivors of a log all tests.
+With ``--log`` it goes on where it was stopped. Mutmut and cosmic-ray were looked at: both start an interpreter or
+trace calls by name for each mutant, and importing what these tests need takes 5 s, more than most mutants live.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+EQUIVALENT = HERE / "equivalent_mutants.toml"
+WORK = ROOT / "build" / "mutants"
+MAP = ROOT / "build" / "mutants_map.json"
+PARTS = {"cost": "nas/cost", "budget": "nas/budget.py", "submission": "nas/submission"}
+TESTS = {
+    "cost": ("tests/cost", "tests/test_budget.py"),
+    "budget": ("tests/test_budget.py", "tests/cost"),
+    "submission": ("tests/submission", "tests/pipeline/test_submit.py"),
+}
+HEAVY = ("numpy", "torch", "numba", "pydantic", "hypothesis", "pytest", "scipy.stats", "optuna", "rich.progress")
+HEAVY_TOO = (
+    "jinja2",
+    "typer",
+    "lightning_fabric",
+    "onnx",
+    "tflite_micro",
+    "ai_edge_litert.interpreter",
+    "safetensors.torch",
+)
+SLACK_SECONDS = 60.0  # for collection, on top of three times what the tests took
+
+
+# --- mutants ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: the file with it, and the line of the original at which it is."""
+
+    name: str
+    part: str
+    file: str
+    line: int
+    text: str
+
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+FUNCTIONS = {"max": "min", "min": "max", "any": "all", "all": "any", "maximum": "minimum", "minimum": "maximum"}
+
+
+def changes(node: ast.AST) -> Iterator[ast.AST]:
+    """What a node may become."""
+    match node:
+        case ast.Compare(ops=[one]) if type(one) in SWAPS:
+            yield ast.Compare(node.left, [SWAPS[type(one)]()], node.comparators)
+        case ast.Compare(ops=several):
+            for place, one in enumerate(several):
+                if type(one) in SWAPS:
+                    yield ast.Compare(
+                        node.left, [*several[:place], SWAPS[type(one)](), *several[place + 1 :]], node.comparators
+                    )
+        case ast.BinOp() if type(node.op) in SWAPS:
+            yield ast.BinOp(node.left, SWAPS[type(node.op)](), node.right)
+        case ast.AugAssign() if type(node.op) in SWAPS:
+            yield ast.AugAssign(node.target, SWAPS[type(node.op)](), node.value)
+        case ast.BoolOp():
+            yield ast.BoolOp(SWAPS[type(node.op)](), node.values)
+        case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.Invert()):
+            yield node.operand
+        case ast.Constant(value=bool()):
+            yield ast.Constant(not node.value)
+        case ast.Constant(value=int()):
+            yield ast.Constant(node.value + 1)
+        case ast.Constant(value=float()):
+            yield ast.Constant(node.value * 1.01 + 0.001)
+        case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
+            yield ast.Return(ast.Constant(None))
+        case ast.If() | ast.IfExp() | ast.While():
+            changed = copy.copy(node)
+            changed.test = ast.UnaryOp(ast.Not(), node.test)
+            yield changed
+        case ast.comprehension(ifs=[_, *_]):
+            yield ast.comprehension(node.target, node.iter, [], node.is_async)
+        case ast.Raise() | ast.Expr(value=ast.Yield() | ast.YieldFrom()):
+            yield ast.Expr(ast.Tuple([], ast.Load()))
+        case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
+            yield ast.Call(ast.Name(FUNCTIONS[name], ast.Load()), node.args, node.keywords)
+        case ast.Call(func=ast.Attribute(attr=name)) if name in FUNCTIONS:
+            yield ast.Call(ast.Attribute(node.func.value, FUNCTIONS[name], ast.Load()), node.args, node.keywords)
+
+
+def sites(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any, str]]:
+    """(parent, field, place in the field, name of the function) of every node that may change.
+
+    Annotations hold no code, but the calls in them do: ``Annotated[int, Field(ge=1)]``.
+    """
+
+    def visit(node: ast.AST, scope: str, only_calls: bool) -> Iterator[tuple[ast.AST, str, Any, str]]:
+        for field, value in ast.iter_fields(node):
+            annotation = only_calls or field in ("annotation", "returns")
+            if isinstance(node, ast.Call):
+                annotation = False
+            if field == "slice" and isinstance(node.value, ast.Name) and node.value.id in ("Callable", "Annotated"):
+                annotation = True
+            for place, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr):
+                    continue
+                inner = scope
+                if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                    inner = f"{scope}.{child.name}".lstrip(".")
+                if not annotation:
+                    yield node, field, place, inner
+                yield from visit(child, inner, annotation)
+
+    yield from visit(tree, "", False)
+
+
+def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
+    """Every mutant of a file, named by what it changes and where."""
+    source = file.read_text()
+    tree, seen = ast.parse(source), Counter[str]()
+    name = str(file.relative_to(ROOT))
+    for parent, field, place, scope in list(sites(tree)):
+        held = getattr(parent, field)
+        original = held if place is None else held[place]
+        for changed in changes(original):
+            if isinstance(original, ast.BinOp) and (_is_types(original) or _is_path(original)):
+                continue
+            line = getattr(original, "lineno", None) or getattr(parent, "lineno", None) or original.iter.lineno
+            what = f"{name}:{scope}: {_shown(original)} -> {_shown(changed)}"
+            seen[what] += 1
+            if seen[what] > 1:
+                what += f" #{seen[what]}"
+            _put(parent, field, place, ast.fix_missing_locations(ast.copy_location(changed, original)))
+            try:
+                yield Mutant(what, part, name, line, ast.unparse(tree))
+            finally:
+                _put(parent, field, place, original)
+
+
+def _put(parent: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
+    if place is None:
+        setattr(parent, field, node)
+    else:
+        getattr(parent, field)[place] = node
+
+
+def _shown(node: ast.AST) -> str:
+    """Its first line, short."""
+    if isinstance(node, ast.If | ast.While):
+        return f"if {ast.unparse(node.test)}"
+    text = ast.unparse(node).strip().splitlines()[0]
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _is_types(node: ast.BinOp) -> bool:
+    """``X | None`` of a type alias."""
+    return isinstance(node.op, ast.BitOr) and any(
+        isinstance(side, ast.Constant) and side.value is None for side in (node.left, node.right)
+    )
+
+
+def _is_path(node: ast.BinOp) -> bool:
+    """A path put together, not a division: anything else would crash, and flatter the score."""
+    text = isinstance(node.right, ast.JoinedStr) or (
+        isinstance(node.right, ast.Constant) and isinstance(node.right.value, str)
+    )
+    return isinstance(node.op, ast.Div) and (text or ast.unparse(node.left) in ("path", "self.root", "systems"))
+
+
+def all_mutants(part: str) -> list[Mutant]:
+    """Of one part, less those that change nothing anyone could see."""
+    place = ROOT / PARTS[part]
+    files = [place] if place.is_file() else sorted(place.glob("*.py"))
+    found = [mutant for file in files for mutant in mutants_of(file, part)]
+    known = equivalents()
+    if unknown := [name for name in known if name.startswith(PARTS[part]) and name not in {m.name for m in found}]:
+        sys.exit(f"{EQUIVALENT.name} names mutants that do not exist: {'; '.join(unknown)}")
+    return [mutant for mutant in found if mutant.name not in known]
+
+
+def equivalents() -> dict[str, str]:
+    """Name -> why nobody can tell it from the original."""
+    if not EQUIVALENT.is_file():
+        return {}
+    return {one["name"]: one["reason"] for one in tomllib.loads(EQUIVALENT.read_text()).get("mutant", [])}
+
+
+# --- running tests -----------------------------------------------------------------------------------------------------
+
+
+class Plugin:
+    """Runs a choice of the collected tests in a given order, and remembers which one failed."""
+
+    def __init__(self, order: Sequence[str] | None, exports: Path) -> None:
+        self.order = None if order is None else {name: place for place, name in enumerate(order)}
+        self.exports, self.failed, self.seconds = exports, "", dict[str, float]()
+        self.ran = 0
+        self.coverage: Any = None
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out what is not asked for. Exporting a network takes 6 s and asks for no cost: it is done once."""
+        if self.order is not None:
+            order = self.order
+            items[:] = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
+        for name, module in list(sys.modules.items()):
+            if name.endswith("conftest") and hasattr(module, "CASES") and hasattr(module, "export"):
+                module.export = self._cached(module.export)
+                for make in module.CASES.values():  # before the clock of any test runs
+                    module.export(make(), self.exports)
+
+    def _cached(self, export: Any) -> Any:
+        def cached(architecture: Any, folder: Path) -> bytes:
+            import hashlib
+
+            place = self.exports / f"{hashlib.sha256(json.dumps(architecture.to_json()).encode()).hexdigest()}.tflite"
+            if not place.is_file():
+                done = place.with_suffix(".part")
+                done.write_bytes(export(architecture, folder))
+                done.replace(place)
+            return place.read_bytes()
+
+        return cached
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Lines from here on are of this test."""
+        if self.coverage is not None:
+            self.coverage.switch_context(nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Add up the time of a test; note the first that fails."""
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        self.ran += report.when == "call"
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A module that cannot be imported is a failure too."""
+        if report.failed and not self.failed:
+            self.failed = report.nodeid or "collection"
+
+
+def warm() -> None:
+    """Import what takes long, so that forks have it; nothing of ``nas``."""
+    import importlib
+
+    for name in (*HEAVY, *HEAVY_TOO):
+        importlib.import_module(name)
+    assert not any(name == "nas" or name.startswith("nas.") for name in sys.modules)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant."""
+
+    status: str
+    """``killed``, ``survived``, ``timeout``, ``unreached``."""
+    by: str
+    seconds: float
+    tests: int
+
+
+class Tree:
+    """A copy of the tracked files, in which mutants are tested."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "tree"
+        self.exports = folder / "exports"
+        self.exports.mkdir(parents=True, exist_ok=True)
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+        for name in filter(None, tracked.decode().split("\0")):
+            source, target = ROOT / name, self.root / name
+            if source.is_file() and not (target.is_file() and target.read_bytes() == source.read_bytes()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+
+    def run(self, words: Sequence[str], order: Sequence[str] | None, limit: float, result: Path) -> Outcome:
+        """Run tests in a fork, until one fails."""
+        start = time.monotonic()
+        result.unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            try:
+                self._child(words, order, result)
+            finally:
+                os._exit(1)
+        while time.monotonic() - start < limit:
+            if os.waitpid(child, os.WNOHANG)[0]:
+                break
+            time.sleep(0.02)
+        else:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return Outcome("timeout", "", time.monotonic() - start, 0)
+        seconds = time.monotonic() - start
+        if not result.is_file():  # it died: a fault that crashes is noticed
+            return Outcome("killed", "crash", seconds, 0)
+        found = json.loads(result.read_text())
+        return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
+
+    def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path) -> None:
+        os.setsid()
+        self.enter()
+        import pytest
+
+        plugin = Plugin(order, self.exports)
+        code = pytest.main([*self.words(), "-x", *words], plugins=[plugin])
+        result.write_text(json.dumps({"code": int(code), "failed": plugin.failed, "ran": plugin.ran}))
+
+    def words(self) -> list[str]:
+        """Flags of pytest."""
+        early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins are imported already
+        return ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-W", early, f"--rootdir={self.root}"]
+
+    def enter(self, silent: bool = True) -> None:
+        """Make the copy the place from which ``nas`` comes, also for processes that tests start."""
+        os.chdir(self.root)
+        sys.path[:0] = [str(self.root)]
+        sys.dont_write_bytecode = True
+        os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        if silent:
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        from hypothesis import Phase, settings
+
+        # A counterexample is enough, the smallest one is not needed. The suite's own profile builds on the default.
+        settings.register_profile("mutants", phases=(Phase.explicit, Phase.reuse, Phase.generate))
+        settings.load_profile("mutants")
+
+    def replace(self, name: str, text: str) -> str:
+        """Write a file; returns what it held. What Python compiled of it goes."""
+        path = self.root / name
+        held = path.read_text()
+        path.write_text(text)
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+        return held
+
+
+def make_map(tree: Tree, out: Path) -> None:
+    """Run every test once: which lines it reaches, and how long it takes."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _mapped(tree, out)
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+
+
+def _mapped(tree: Tree, out: Path) -> None:
+    tree.enter(silent=False)
+    sys.dont_write_bytecode = False  # forks for mutants find the rest compiled
+    import coverage
+    import pytest
+
+    places = [str(tree.root / place) for place in PARTS.values()]
+    include = [f"{place}/*" if Path(place).is_dir() else place for place in places]
+    measured = coverage.Coverage(data_file=None, include=include)
+    plugin = Plugin(None, tree.exports)
+    plugin.coverage = measured
+    measured.start()
+    tests = list(dict.fromkeys(test for several in TESTS.values() for test in several))
+    code = pytest.main([*tree.words(), *tests], plugins=[plugin])
+    measured.stop()
+    data = measured.get_data()
+    lines: dict[str, dict[str, list[str]]] = {}
+    for file in data.measured_files():
+        by_line = data.contexts_by_lineno(file)
+        lines[str(Path(file).relative_to(tree.root))] = {str(line): sorted(c) for line, c in by_line.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"code": int(code), "seconds": plugin.seconds, "lines": lines}))
+
+
+class Choice:
+    """Which tests a mutant gets."""
+
+    def __init__(self, path: Path, longest: float) -> None:
+        if not path.is_file():
+            sys.exit(f"no {path}: make it first, with the command map")
+        found = json.loads(path.read_text())
+        self.seconds, self.lines, self.longest = found["seconds"], found["lines"], longest
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Tests that reach its line, the quick ones first; of what runs at import, all that reach the file."""
+        lines = self.lines.get(mutant.file, {})
+        reached = {test for test in lines.get(str(mutant.line), []) if test}
+        if not reached:
+            reached = {test for tests in lines.values() for test in tests if test}
+        quick = {test for test in reached if self.seconds[test] <= self.longest} or reached
+        return sorted(quick, key=lambda test: (self.seconds[test], test))
+
+    def quick(self, part: str) -> list[str]:
+        """Quick tests that reach anything of a part."""
+        files = [lines for file, lines in self.lines.items() if file.startswith(PARTS[part])]
+        reached = {test for lines in files for tests in lines.values() for test in tests if test}
+        return sorted(test for test in reached if self.seconds[test] <= self.longest)
+
+    def limit(self, tests: Sequence[str]) -> float:
+        """Seconds after which a mutant counts as hanging."""
+        return SLACK_SECONDS + 3 * sum(self.seconds[test] for test in tests)
+
+
+# --- campaigns ---------------------------------------------------------------------------------------------------------
+
+
+def campaign(options: argparse.Namespace) -> None:
+    """Draw mutants, test each, print the score of each part and who survived."""
+    parts = [options.part] if options.part else list(PARTS)
+    everyone = {part: all_mutants(part) for part in parts}
+    drawn = [mutant for part in parts for mutant in draw(everyone[part], options.sample, options.seed)]
+    log = logged(options.log)
+    again = {name for name, one in log.items() if options.again and one["status"] in ("survived", "unreached")}
+    choice = Choice(options.map, float("inf") if options.again else options.longest)
+    todo = [mutant for mutant in drawn if mutant.name not in log or mutant.name in again]
+    if todo:
+        warm()
+        tree = Tree(WORK)
+        require_sound(tree, parts, choice)
+        for number, mutant in enumerate(todo, 1):
+            outcome = examine(tree, mutant, choice)
+            log[mutant.name] = note(options.log, mutant.name, mutant.line, outcome)
+            print(f"{number}/{len(todo)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}", flush=True)
+    for part in parts:
+        tell(part, len(everyone[part]), [log[mutant.name] for mutant in drawn if mutant.part == part])
+
+
+def require_sound(tree: Tree, parts: Sequence[str], choice: Choice) -> None:
+    """Without a fault every test passes, or what follows would mean nothing."""
+    for part in parts:
+        tests = choice.quick(part)
+        files = sorted({test.split("::")[0] for test in tests})
+        outcome = tree.run(files, tests, choice.limit(tests), tree.root.parent / "result.json")
+        if outcome.status != "survived" or outcome.tests < len(tests) / 2:
+            sys.exit(f"{part}: {outcome.by or outcome.status} without any fault: is the map of this tree?")
+        print(f"{part}: {outcome.tests} tests pass without a fault, {outcome.seconds:.0f} s", flush=True)
+
+
+def examine(tree: Tree, mutant: Mutant, choice: Choice) -> Outcome:
+    """Run its tests on one mutant."""
+    tests = choice.of(mutant)
+    if not tests:
+        return Outcome("unreached", "", 0.0, 0)
+    held = tree.replace(mutant.file, mutant.text)
+    try:
+        files = sorted({test.split("::")[0] for test in tests})
+        return tree.run(files, tests, choice.limit(tests), tree.root.parent / "result.json")
+    finally:
+        tree.replace(mutant.file, held)
+
+
+def draw(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
+    """So many of them, the first of one shuffled list: a larger sample holds a smaller one. 0: all."""
+    shuffled = mutants.copy()
+    random.Random(seed).shuffle(shuffled)
+    return sorted(shuffled[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
+
+
+def logged(path: Path | None) -> dict[str, dict[str, Any]]:
+    """What a log says of each mutant; of several lines, the last."""
+    if path is None or not path.is_file():
+        return {}
+    return {one["name"]: one for one in map(json.loads, path.read_text().splitlines())}
+
+
+def note(path: Path | None, name: str, line: int, outcome: Outcome) -> dict[str, Any]:
+    """Append a line to the log."""
+    record = {"name": name, "line": line, "status": outcome.status, "by": outcome.by, "tests": outcome.tests}
+    record["seconds"] = round(outcome.seconds, 2)
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    return record
+
+
+def tell(part: str, possible: int, found: list[dict[str, Any]]) -> None:
+    """Score of a part, and its survivors."""
+    if not found:
+        return
+    counts = Counter(one["status"] for one in found)
+    noticed = counts["killed"] + counts["timeout"]
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    print(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible")
+    for one in found:
+        if one["status"] in ("survived", "unreached"):
+            print(f"  {one['status']} line {one['line']}: {one['name']}")
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("map", "run", "honesty", "list"):
+        command = commands.add_parser(name)
+        command.add_argument("--map", type=Path, default=MAP, help="which test runs which line")
+        command.add_argument("--log", type=Path, help="file of results so far: one JSON object a line")
+        command.add_argument("--part", choices=PARTS)
+        command.add_argument("--sample", type=int, default=100, help="mutants of each part; 0: all")
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--longest", type=float, default=3.0, help="seconds of a test that is run")
+        command.add_argument("--again", action="store_true", help="give those that survived all tests")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run one command."""
+    options = arguments()
+    if options.command == "map":
+        warm()
+        shutil.rmtree(WORK, ignore_errors=True)
+        make_map(Tree(WORK), options.map)
+        return
+    if options.command == "list":
+        for part in [options.part] if options.part else PARTS:
+            found = all_mutants(part)
+            print(f"{part}: {len(found)}")
+            for mutant in found:
+                print(f"  {mutant.line}: {mutant.name}")
+        return
+    campaign(options)
+
+
+if __name__ == "__main__":
+    main()
