@@ -215,6 +215,8 @@ def sites(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any, str]]:
 
     def visit(node: ast.AST, scope: str, only_calls: bool) -> Iterator[tuple[ast.AST, str, Any, str]]:
         for field, value in ast.iter_fields(node):
+            if isinstance(node, ast.keyword) and node.arg == "slots":  # saves memory, and nothing else
+                continue
             annotation = only_calls or field in ("annotation", "returns")
             if isinstance(node, ast.Call):
                 annotation = False
@@ -382,14 +384,16 @@ class Tree:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
 
-    def run(self, words: Sequence[str], order: Sequence[str] | None, limit: float, result: Path) -> Outcome:
-        """Run tests in a fork, until one fails."""
+    def run(
+        self, words: Sequence[str], order: Sequence[str] | None, limit: float, result: Path, compiles: bool = False
+    ) -> Outcome:
+        """Run tests in a fork, until one fails; keep what Python compiles, which of a fault must not be."""
         start = time.monotonic()
         result.unlink(missing_ok=True)
         child = os.fork()
         if child == 0:
             try:
-                self._child(words, order, result)
+                self._child(words, order, result, compiles)
             finally:
                 os._exit(1)
         while time.monotonic() - start < limit:
@@ -406,9 +410,9 @@ class Tree:
         found = json.loads(result.read_text())
         return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
 
-    def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path) -> None:
+    def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path, compiles: bool) -> None:
         os.setsid()
-        self.enter()
+        self.enter(compiles)
         import pytest
 
         plugin = Plugin(order, self.exports)
@@ -419,7 +423,7 @@ class Tree:
     def digest(self) -> str:
         """Of every Python file in it."""
         found = hashlib.sha256()
-        for path in sorted(self.root.rglob("*.py")):
+        for path in sorted([*(self.root / "nas").rglob("*.py"), *(self.root / "tests").rglob("*.py")]):
             found.update(path.read_bytes())
         return found.hexdigest()
 
@@ -428,11 +432,11 @@ class Tree:
         early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins are imported already
         return ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-W", early, f"--rootdir={self.root}"]
 
-    def enter(self) -> None:
+    def enter(self, compiles: bool) -> None:
         """Make the copy the place from which ``nas`` comes, also for processes that tests start."""
         os.chdir(self.root)
         sys.path[:0] = [str(self.root)]
-        sys.dont_write_bytecode = True
+        sys.dont_write_bytecode = not compiles
         os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
@@ -507,7 +511,7 @@ def honesty(options: argparse.Namespace) -> None:
         warm()
         tree = Tree(WORK)
         tests = sorted({test for fault in todo for test in fault["tests"]})
-        outcome = tree.run(tests, None, 3600, WORK / "result.json")
+        outcome = tree.run(tests, None, 3600, WORK / "result.json", compiles=True)
         if outcome.status != "survived":
             sys.exit(f"{outcome.by or outcome.status} without any fault")
         say(f"{outcome.tests} tests pass without a fault, {outcome.seconds:.0f} s")
@@ -533,13 +537,13 @@ def say(text: str) -> None:
 
 
 def timed(tree: Tree, modules: Collection[str]) -> dict[str, float]:
-    """Run the tests of modules without a fault: all must pass. How long each takes is kept as long as nothing changes."""
+    """Run the tests of modules without a fault: all must pass. How long each takes is kept until anything changes."""
     digest, seconds = tree.digest(), dict[str, float]()
     if TIMES.is_file() and (kept := json.loads(TIMES.read_text()))["digest"] == digest:
         seconds = kept["seconds"]
     files = {f"tests/{name}.py" for module in modules for name in TESTS[module]} - set(map(_file, seconds))
     if files:
-        outcome = tree.run(sorted(files), None, 3600, WORK / "result.json")
+        outcome = tree.run(sorted(files), None, 3600, WORK / "result.json", compiles=True)
         if outcome.status != "survived":
             sys.exit(f"{outcome.by or outcome.status} without any fault")
         say(f"{outcome.tests} tests pass without a fault, {outcome.seconds:.0f} s")
