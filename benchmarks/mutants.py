@@ -71,6 +71,7 @@ TESTS = {
     "nas/cost/tflm_sizes.py": ("cost/test_file_cost", "cost/test_exported"),
 }
 """Module -> the tests that are about it."""
+PLAIN = "test_plain_data"  # is about all of them
 HEAVY = ("numpy", "torch", "numba", "pydantic", "hypothesis", "pytest", "scipy.stats", "optuna", "rich.progress")
 HEAVY_TOO = (
     "jinja2",
@@ -464,7 +465,7 @@ class Choice:
 
     def of(self, file: str) -> list[str]:
         """Tests of a module: of the first file that is named the quick ones first, and so on."""
-        files = [f"tests/{name}.py" for name in TESTS[file]]
+        files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[file])]
         tests = [test for test, seconds in self.seconds.items() if _file(test) in files and seconds <= self.longest]
         return sorted(tests, key=lambda test: (files.index(_file(test)), self.seconds[test], test))
 
@@ -541,7 +542,7 @@ def timed(tree: Tree, modules: Collection[str]) -> dict[str, float]:
     digest, seconds = tree.digest(), dict[str, float]()
     if TIMES.is_file() and (kept := json.loads(TIMES.read_text()))["digest"] == digest:
         seconds = kept["seconds"]
-    files = {f"tests/{name}.py" for module in modules for name in TESTS[module]} - set(map(_file, seconds))
+    files = {f"tests/{name}.py" for module in modules for name in (PLAIN, *TESTS[module])} - set(map(_file, seconds))
     if files:
         outcome = tree.run(sorted(files), None, 3600, WORK / "result.json", compiles=True)
         if outcome.status != "survived":
