@@ -10,11 +10,12 @@ booleans, conditions, results, refusals and findings left out. Texts are left al
 must be noticed. Mutants that change nothing anyone could see stand in ``equivalent_mutants.toml`` with the reason, and
 are not drawn.
 
-Each mutant is written into a copy of the tree. A process that has imported the heavy libraries, but nothing of ``nas``,
-forks for it and runs the tests of its module (``TESTS``), the quick ones first, until one fails. The first run times
-every test; tests of more than ``--longest`` seconds are left out, and ``--again`` gives them to the survivors of a log.
-With ``--log`` it goes on where it was stopped. Mutmut and cosmic-ray were looked at: both start an interpreter for each
-mutant, and importing what these tests need takes 5 s, more than most mutants live.
+A process collects the tests of all modules (``TESTS``) and runs each once, which times it and makes what tests share.
+For a mutant inside of a function it forks, gives the function its new code, empties the caches, and runs the tests of
+its module, the quick ones first, until one fails: 0.1 s where a tool that starts an interpreter needs 5 s for imports
+alone. Mutants of anything else, and with ``--again`` the survivors of a log, are written into a copy of the tree and
+tested in a process that has imported nothing of ``nas``. ``--only`` leaves slow tests out; ``--log`` goes on where it
+was stopped.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import functools
 import hashlib
 import json
 import os
@@ -33,17 +35,17 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 EQUIVALENT = HERE / "equivalent_mutants.toml"
 HONESTY = HERE / "honesty_mutants.toml"
 WORK = ROOT / "build" / "mutants"
-TIMES = WORK / "seconds.json"
 PARTS = {"cost": "nas/cost", "budget": "nas/budget.py", "submission": "nas/submission"}
 TESTS = {
     "nas/budget.py": ("test_budget",),
@@ -82,7 +84,8 @@ HEAVY_TOO = (
     "ai_edge_litert.interpreter",
     "safetensors.torch",
 )
-SLACK_SECONDS = 60.0  # for collection, on top of three times what the tests took
+SLACK_SECONDS = 60.0  # on top of twenty times what the tests took, after which a mutant counts as hanging
+SLOW_SECONDS = 1800.0
 
 
 # --- mutants ---------------------------------------------------------------------------------------------------------
@@ -97,6 +100,8 @@ class Mutant:
     file: str
     line: int
     text: str
+    inside: bool
+    """Of a function, rather than what runs when the module is imported."""
 
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -208,13 +213,23 @@ CHANGES: tuple[tuple[Any, Callable[[Any], Iterator[ast.AST]]], ...] = (
 )
 
 
-def sites(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any, str]]:
-    """(parent, field, place in the field, name of the function) of every node that may change.
+class Site(NamedTuple):
+    """A node that may change: where it hangs, and the function or class in which it is."""
+
+    parent: ast.AST
+    field: str
+    place: int | None
+    scope: str
+    inside: bool
+
+
+def sites(tree: ast.Module) -> Iterator[Site]:
+    """Every node that may change.
 
     Annotations hold no code, but the calls in them do: ``Annotated[int, Field(ge=1)]``.
     """
 
-    def visit(node: ast.AST, scope: str, only_calls: bool) -> Iterator[tuple[ast.AST, str, Any, str]]:
+    def visit(node: ast.AST, scope: str, only_calls: bool, inside: bool) -> Iterator[Site]:
         for field, value in ast.iter_fields(node):
             if isinstance(node, ast.keyword) and node.arg == "slots":  # saves memory, and nothing else
                 continue
@@ -223,6 +238,7 @@ def sites(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any, str]]:
                 annotation = False
             if field == "slice" and isinstance(node.value, ast.Name) and node.value.id in ("Callable", "Annotated"):
                 annotation = True
+            within = inside or (isinstance(node, ast.FunctionDef) and field == "body")
             for place, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr):
                     continue
@@ -230,10 +246,10 @@ def sites(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any, str]]:
                 if isinstance(child, ast.FunctionDef | ast.ClassDef):
                     inner = f"{scope}.{child.name}".lstrip(".")
                 if not annotation:
-                    yield node, field, place, inner
-                yield from visit(child, inner, annotation)
+                    yield Site(node, field, place, inner, within)
+                yield from visit(child, inner, annotation, within)
 
-    yield from visit(tree, "", False)
+    yield from visit(tree, "", False, False)
 
 
 def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
@@ -241,7 +257,7 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
     source = file.read_text()
     tree, seen = ast.parse(source), Counter[str]()
     name = str(file.relative_to(ROOT))
-    for parent, field, place, scope in list(sites(tree)):
+    for parent, field, place, scope, inside in list(sites(tree)):
         held = getattr(parent, field)
         original = held if place is None else held[place]
         for changed in changes(original):
@@ -252,7 +268,7 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
                 what += f" #{seen[what]}"
             _put(parent, field, place, ast.fix_missing_locations(ast.copy_location(changed, original)))
             try:
-                yield Mutant(what, part, name, line, ast.unparse(tree))
+                yield Mutant(what, part, name, line, ast.unparse(tree), inside)
             finally:
                 _put(parent, field, place, original)
 
@@ -365,7 +381,7 @@ class Outcome:
     """What became of a mutant."""
 
     status: str
-    """``killed``, ``survived``, ``timeout``, ``unreached``."""
+    """``killed``, ``survived`` or ``timeout``."""
     by: str
     seconds: float
     tests: int
@@ -391,28 +407,17 @@ class Tree:
         """Run tests in a fork, until one fails; keep what Python compiles, which of a fault must not be."""
         start = time.monotonic()
         result.unlink(missing_ok=True)
-        child = os.fork()
-        if child == 0:
-            try:
-                self._child(words, order, result, compiles)
-            finally:
-                os._exit(1)
-        while time.monotonic() - start < limit:
-            if os.waitpid(child, os.WNOHANG)[0]:
-                break
-            time.sleep(0.02)
-        else:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        if not forked(lambda: self._child(words, order, result, compiles), limit):
             return Outcome("timeout", "", time.monotonic() - start, 0)
         seconds = time.monotonic() - start
         if not result.is_file():  # it died: a fault that crashes is noticed
             return Outcome("killed", "crash", seconds, 0)
         found = json.loads(result.read_text())
+        if found["code"] and not found["failed"]:
+            sys.exit(f"pytest ends with {found['code']} though no test failed")
         return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
 
     def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path, compiles: bool) -> None:
-        os.setsid()
         self.enter(compiles)
         import pytest
 
@@ -421,17 +426,11 @@ class Tree:
         found = {"code": int(code), "failed": plugin.failed, "ran": plugin.ran, "seconds": plugin.seconds}
         result.write_text(json.dumps(found))
 
-    def digest(self) -> str:
-        """Of every Python file in it."""
-        found = hashlib.sha256()
-        for path in sorted([*(self.root / "nas").rglob("*.py"), *(self.root / "tests").rglob("*.py")]):
-            found.update(path.read_bytes())
-        return found.hexdigest()
-
     def words(self) -> list[str]:
         """Flags of pytest."""
         early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins are imported already
-        return ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-W", early, f"--rootdir={self.root}"]
+        few = ["-q", "-p", "no:cacheprovider", "--no-header", "--capture=no"]
+        return [*few, "-o", "tmp_path_retention_policy=failed", "-W", early, f"--rootdir={self.root}"]
 
     def enter(self, compiles: bool) -> None:
         """Make the copy the place from which ``nas`` comes, also for processes that tests start."""
@@ -439,8 +438,10 @@ class Tree:
         sys.path[:0] = [str(self.root)]
         sys.dont_write_bytecode = not compiles
         os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        shown = os.dup(1)
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        sys.stdout = os.fdopen(shown, "w")  # for ``say``
         from hypothesis import Phase, settings
 
         # A counterexample is enough, the smallest one is not needed. The suite's own profile builds on the default.
@@ -457,25 +458,111 @@ class Tree:
         return held
 
 
-class Choice:
-    """Which tests a mutant gets, by the seconds that each took without a fault."""
+def forked(work: Callable[[], None], limit: float) -> bool:
+    """Do it in a fork; whether that ended within so many seconds."""
+    start, child = time.monotonic(), os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            work()
+        finally:
+            os._exit(1)
+    while time.monotonic() - start < limit:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.005)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
 
-    def __init__(self, seconds: dict[str, float], longest: float) -> None:
-        self.seconds, self.longest = seconds, longest
 
-    def of(self, file: str) -> list[str]:
-        """Tests of a module: of the first file that is named the quick ones first, and so on."""
-        files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[file])]
-        tests = [test for test, seconds in self.seconds.items() if _file(test) in files and seconds <= self.longest]
-        return sorted(tests, key=lambda test: (files.index(_file(test)), self.seconds[test], test))
+class Server:
+    """A plugin of pytest that runs every test once, and then for each mutant those of its module in a fork."""
 
-    def limit(self, tests: Sequence[str]) -> float:
-        """Seconds after which a mutant counts as hanging."""
-        return SLACK_SECONDS + 3 * sum(self.seconds[test] for test in tests)
+    def __init__(self, mutants: Sequence[Mutant], log: Path, tree: Tree) -> None:
+        self.mutants, self.log, self.tree = mutants, log, tree
+        self.seconds: dict[str, float] = {}
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """In place of pytest's own."""
+        from _pytest.runner import runtestprotocol
+
+        items = session.items
+        if session.testsfailed:
+            sys.exit("the tests cannot be collected")
+        for item, after in zip(items, [*items[1:], session], strict=True):  # a session keeps what tests share
+            reports = runtestprotocol(item, log=False, nextitem=after)
+            self.seconds[item.nodeid] = sum(report.duration for report in reports)
+            if bad := [report for report in reports if report.failed]:
+                say(f"{item.nodeid} fails without any fault\n{bad[0].longreprtext[-2000:]}")
+                os._exit(1)
+        say(f"{len(items)} tests pass without a fault, {sum(self.seconds.values()):.0f} s")
+        by_name = {item.nodeid: item for item in items}
+        for number, mutant in enumerate(self.mutants, 1):
+            outcome = self._examine(mutant, session, by_name)
+            if outcome is not None:
+                note(self.log, mutant.name, mutant.line, outcome)
+                say(f"{number}/{len(self.mutants)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
+        os._exit(0)
+
+    def _examine(self, mutant: Mutant, session: Any, items: dict[str, Any]) -> Outcome | None:
+        from _pytest.runner import runtestprotocol
+
+        tests, result, start = tests_of(mutant.file, self.seconds), WORK / "result.json", time.monotonic()
+        result.unlink(missing_ok=True)
+
+        def work() -> None:
+            if not implant(mutant):
+                result.write_text(json.dumps(None))
+                return
+            for number, (test, after) in enumerate(zip(tests, [*tests[1:], ""], strict=True), 1):
+                reports = runtestprotocol(items[test], log=False, nextitem=items.get(after, session))
+                if any(report.failed for report in reports):
+                    result.write_text(json.dumps(["killed", test, number]))
+                    return
+            result.write_text(json.dumps(["survived", "", len(tests)]))
+
+        ended = forked(work, SLACK_SECONDS + 20 * sum(self.seconds[test] for test in tests))
+        seconds = time.monotonic() - start
+        if not ended:
+            return Outcome("timeout", "", seconds, 0)
+        if not result.is_file():
+            return Outcome("killed", "crash", seconds, 0)
+        found = json.loads(result.read_text())
+        return found and Outcome(found[0], found[1], seconds, found[2])
 
 
-def _file(test: str) -> str:
-    return test.split("::")[0]
+def implant(mutant: Mutant) -> bool:
+    """Give the functions of a module the code that they have in the mutant; whether one of them changed."""
+    import gc
+
+    name = mutant.file.removesuffix(".py").replace("/", ".")
+    codes: dict[str, Any] = {}
+
+    def gather(code: Any) -> None:
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                codes[constant.co_qualname] = constant
+                gather(constant)
+
+    gather(compile(mutant.text, f"{mutant.file} with a fault", "exec"))
+    changed = False
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and one.__module__ == name and "<lambda>" not in one.__qualname__:
+            code = codes.get(one.__qualname__)
+            if code is not None and code.co_freevars == one.__code__.co_freevars:
+                changed |= (code.co_code, code.co_consts) != (one.__code__.co_code, one.__code__.co_consts)
+                one.__code__ = code
+        elif isinstance(one, functools._lru_cache_wrapper) and str(one.__module__).startswith("nas."):
+            one.cache_clear()
+    return changed
+
+
+def tests_of(file: str, seconds: Mapping[str, float]) -> list[str]:
+    """Tests of a module: of the first file that is named the quick ones first, and so on."""
+    files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[file])]
+    tests = [test for test in seconds if test.split("::")[0] in files]
+    return sorted(tests, key=lambda test: (files.index(test.split("::")[0]), seconds[test], test))
 
 
 # --- campaigns -------------------------------------------------------------------------------------------------------
@@ -486,21 +573,45 @@ def campaign(options: argparse.Namespace) -> None:
     parts = [options.part] if options.part else list(PARTS)
     everyone = {part: all_mutants(part) for part in parts}
     drawn = [mutant for part in parts for mutant in draw(everyone[part], options.sample, options.seed)]
-    log = logged(options.log)
-    again = {name for name, one in log.items() if options.again and one["status"] in ("survived", "unreached")}
-    todo = [mutant for mutant in drawn if mutant.name not in log or mutant.name in again]
+    log: Path = options.log or WORK / "log.jsonl"
+    if options.log is None:
+        log.unlink(missing_ok=True)
+    known = logged(log)
+    again = {name for name, one in known.items() if options.again and one["status"] == "survived"}
+    todo = [mutant for mutant in drawn if mutant.name not in known or mutant.name in again]
     if todo:
         warm()
         tree = Tree(WORK)
-        choice = Choice(
-            timed(tree, {mutant.file for mutant in todo}), float("inf") if options.again else options.longest
-        )
-        for number, mutant in enumerate(todo, 1):
-            outcome = examine(tree, mutant, choice)
-            log[mutant.name] = note(options.log, mutant.name, mutant.line, outcome)
-            say(f"{number}/{len(todo)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
+        quick = [mutant for mutant in todo if mutant.inside and mutant.name not in again]
+        if quick:
+            forked(lambda: serve(tree, quick, log, options.only), float("inf"))
+            if not logged(log).keys() & {mutant.name for mutant in quick}:
+                sys.exit("no test was run")
+        known = logged(log)
+        rest = [mutant for mutant in todo if mutant.name not in known or mutant.name in again]
+        for part in {mutant.part for mutant in rest}:
+            first = next(mutant for mutant in rest if mutant.part == part)
+            sound = replace(first, text=(ROOT / first.file).read_text())
+            if examine(tree, sound, options.only).status != "survived":
+                sys.exit(f"the tests of {first.file} fail without a fault")
+        for number, mutant in enumerate(rest, 1):
+            outcome = examine(tree, mutant, options.only)
+            note(log, mutant.name, mutant.line, outcome)
+            say(f"{number}/{len(rest)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
+    known = logged(log)
     for part in parts:
-        tell(part, len(everyone[part]), [log[mutant.name] for mutant in drawn if mutant.part == part])
+        tell(part, len(everyone[part]), [known[mutant.name] for mutant in drawn if mutant.part == part])
+
+
+def serve(tree: Tree, mutants: Sequence[Mutant], log: Path, only: str) -> None:
+    """Run the tests of all these modules in this process, and the mutants in its forks."""
+    tree.enter(compiles=True)
+    import pytest
+
+    files = sorted({f"tests/{name}.py" for mutant in mutants for name in (PLAIN, *TESTS[mutant.file])})
+    chosen = ["-k", only] if only else []
+    pytest.main([*tree.words(), *chosen, *files], plugins=[Plugin(None, tree.exports), Server(mutants, log, tree)])
+    say("the tests do not run")
 
 
 def honesty(options: argparse.Namespace) -> None:
@@ -537,31 +648,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def timed(tree: Tree, modules: Collection[str]) -> dict[str, float]:
-    """Run the tests of modules without a fault: all must pass. How long each takes is kept until anything changes."""
-    digest, seconds = tree.digest(), dict[str, float]()
-    if TIMES.is_file() and (kept := json.loads(TIMES.read_text()))["digest"] == digest:
-        seconds = kept["seconds"]
-    files = {f"tests/{name}.py" for module in modules for name in (PLAIN, *TESTS[module])} - set(map(_file, seconds))
-    if files:
-        outcome = tree.run(sorted(files), None, 3600, WORK / "result.json", compiles=True)
-        if outcome.status != "survived":
-            sys.exit(f"{outcome.by or outcome.status} without any fault")
-        say(f"{outcome.tests} tests pass without a fault, {outcome.seconds:.0f} s")
-        seconds |= json.loads((WORK / "result.json").read_text())["seconds"]
-        TIMES.write_text(json.dumps({"digest": digest, "seconds": seconds}))
-    return seconds
-
-
-def examine(tree: Tree, mutant: Mutant, choice: Choice) -> Outcome:
-    """Run its tests on one mutant."""
-    tests = choice.of(mutant.file)
-    if not tests:
-        return Outcome("unreached", "", 0.0, 0)
+def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
+    """Run the tests of its module on one mutant, written into the tree."""
     held = tree.replace(mutant.file, mutant.text)
     try:
-        files = list(dict.fromkeys(map(_file, tests)))
-        return tree.run(files, tests, choice.limit(tests), WORK / "result.json")
+        files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[mutant.file])]
+        return tree.run([*files, *(["-k", only] if only else [])], None, SLOW_SECONDS, WORK / "result.json")
     finally:
         tree.replace(mutant.file, held)
 
@@ -599,7 +691,7 @@ def tell(part: str, possible: int, found: list[dict[str, Any]]) -> None:
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     say(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible")
     for one in found:
-        if one["status"] in ("survived", "unreached"):
+        if one["status"] == "survived":
             say(f"  {one['status']} line {one['line']}: {one['name']}")
 
 
@@ -613,8 +705,8 @@ def arguments() -> argparse.Namespace:
         command.add_argument("--part", choices=PARTS)
         command.add_argument("--sample", type=int, default=100, help="mutants of each part; 0: all")
         command.add_argument("--seed", type=int, default=1)
-        command.add_argument("--longest", type=float, default=3.0, help="seconds of a test that is run")
-        command.add_argument("--again", action="store_true", help="give those that survived all tests")
+        command.add_argument("--only", default="", help="tests to run, as pytest -k has it: 'not emulated_core'")
+        command.add_argument("--again", action="store_true", help="test those that survived once more, in the file")
     return parser.parse_args()
 
 
