@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there; and what others wrote, read without running any of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nas.errors import InputError
+from nas.errors import InputError, RunFolderError
 
 
 @contextmanager
@@ -40,6 +40,38 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file at once."""
     with atomic_write(path) as file:
         file.write(content)
+
+
+def read_checkpoint(path: Path, **options: Any) -> Any:
+    """What ``torch.save`` wrote, as far as it is tensors and plain values: a run folder may be somebody else's.
+
+    Raises:
+        RunFolderError: it holds more than that, or is damaged.
+    """
+    import torch
+
+    try:
+        return torch.load(path, weights_only=True, **options)
+    except Exception as cause:  # it comes in as many kinds as there are damages
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        raise RunFolderError(
+            f"{path}: no checkpoint of tensors and plain values ({reason}); delete it to begin again"
+        ) from cause
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Tensors by name, of a ``.safetensors`` file.
+
+    Raises:
+        RunFolderError: it is none, or is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as cause:
+        raise RunFolderError(f"{path}: no file of weights: {cause}") from cause
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 from collections.abc import Callable
@@ -58,6 +59,13 @@ def test_a_bound_may_be_used_up_and_not_exceeded() -> None:
     assert Budget(sram_bytes=499).violations(FOUND) == {"sram_bytes": 500}
 
 
+def test_a_budget_cannot_be_changed() -> None:
+    """Engines share it, and keep what they found by it."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Budget(1000).flash_bytes = 2000  # type: ignore[misc]
+    assert len({Budget(1000), Budget(1000), Budget(1001)}) == 2
+
+
 def test_used_is_the_share_of_each_bound() -> None:
     assert Budget(flash_bytes=4000, ops=2_000_000).used(FOUND) == {"flash_bytes": 0.25, "ops": 1.0}
 
@@ -108,6 +116,48 @@ def test_latency_costs_nothing_where_it_is_not_bound(write_mcu: Callable[..., st
     assert 0 < latency.low < latency.modelled < latency.high
 
 
+def test_of_a_network_that_was_never_counted_no_latency_is_told(write_mcu: Callable[..., str]) -> None:
+    network = load_space("kws_ds_cnn").smallest()
+    clock = make_budget(write_mcu()).clock
+    assert clock is not None
+    ignorant = dataclasses.replace(clock, core=clock.core.model_copy(update={"instructions": {}}))
+    assert Budget(flash_bytes=1, clock=ignorant).latency(network) is None
+    assert Budget(flash_bytes=1).latency(network) is None
+
+
+PROFILE = """\
+schema = 1
+name = "profile"
+description = "a slice of a chip"
+source = "tests"
+
+[budget]
+"""
+
+
+@pytest.mark.parametrize(
+    ("bounds", "budget"),
+    [
+        ("flash = 1", Budget(flash_bytes=1)),
+        ("sram = 1", Budget(sram_bytes=1)),
+        ("ops = 1", Budget(ops=1)),
+        ("flash = 3\nsram = 2\nops = 1", Budget(3, 2, 1)),
+    ],
+)
+def test_a_profile_binds_what_it_names(bounds: str, budget: Budget, tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_text(PROFILE + bounds)
+    assert make_budget(str(path)) == budget
+
+
+@pytest.mark.parametrize("bounds", ["", "flash = 0", "sram = 0", "ops = 0"])
+def test_a_profile_that_binds_nothing(bounds: str, tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_text(PROFILE + bounds)
+    with pytest.raises(SpecError, match=r"profile\.toml: budget"):
+        load_mcu(str(path))
+
+
 def test_no_budget_at_all() -> None:
     with pytest.raises(InputError, match="no budget: give --flash, --sram, --ops or --mcu"):
         make_budget()
@@ -153,6 +203,40 @@ def test_an_unknown_mcu_gets_the_nearest() -> None:
 def test_a_mistake_in_an_mcu_file(write_mcu: Callable[..., str], old: str, new: str, message: str) -> None:
     with pytest.raises(SpecError, match=f"board.toml: ({message})"):
         load_mcu(write_mcu(old, new))
+
+
+@pytest.mark.parametrize(("kind", "there_is"), [("flash", "100_000"), ("sram", "20_000")])
+def test_a_chip_of_which_everything_is_reserved(write_mcu: Callable[..., str], kind: str, there_is: str) -> None:
+    reserved = {"flash": "30_000", "sram": "5_000"}[kind]
+    with pytest.raises(SpecError, match=f"reserved_{kind}: .* leave nothing"):
+        load_mcu(write_mcu(f"reserved_{kind} = {reserved}", f"reserved_{kind} = {there_is}"))
+
+
+def test_the_least_that_a_chip_can_have(write_mcu: Callable[..., str]) -> None:
+    """One byte and one hertz, with nothing reserved."""
+    words = {"flash = 100_000": "flash = 1", "reserved_flash = 30_000": "reserved_flash = 0", "100_000_000": "1"}
+    path = Path(write_mcu())
+    for old, new in words.items():
+        path.write_text(path.read_text().replace(old, new, 1))
+    spec = load_mcu(str(path))
+    assert spec.limits() == Budget(1, 15_000)
+    assert make_budget(str(path)).clock is not None
+    path.write_text(path.read_text().replace("clock_hz = 1", "clock_hz = 0"))
+    with pytest.raises(SpecError, match="clock_hz"):
+        load_mcu(str(path))
+
+
+@pytest.mark.parametrize(
+    ("divided", "whole"),
+    [
+        (Budget(50, 25, 10, 1.5), Budget(101, 51, 21, 3.0)),
+        (Budget(sram_bytes=25), Budget(sram_bytes=50)),
+        (Budget(), Budget()),
+    ],
+)
+def test_the_same_share_of_every_bound(divided: Budget, whole: Budget) -> None:
+    assert whole.divided(2) == divided
+    assert whole.divided(1) == whole
 
 
 @pytest.mark.parametrize("kind", ["flash", "sram"])

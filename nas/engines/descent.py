@@ -22,7 +22,7 @@ from nas.budget import Budget
 from nas.cost.relaxed import relaxed_costs
 from nas.engines.distribution import Distribution, Temperature
 from nas.engines.multipliers import Multipliers
-from nas.files import atomic_write
+from nas.files import atomic_write, read_checkpoint
 from nas.space import SearchSpace
 from nas.space.many import choices_of
 
@@ -195,7 +195,7 @@ class Descent:
             torch.save(state, file)
 
     def _load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        state = read_checkpoint(path)
         self.done = state["done"]
         self.shared.load_state_dict(state["shared"])
         with torch.no_grad():

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nas.budget import Budget
 from nas.engines.spread import spread_networks
-from nas.files import atomic_write
+from nas.files import atomic_write, read_checkpoint
 from nas.space import Architecture, SearchSpace
 
 FULL, BELOW = 128, 512  # networks that steps draw from: drawing them anew would take longer than training them
@@ -67,7 +67,7 @@ class OneShot:
         """Train to the end, from the checkpoint where there is one; tells each epoch's number, loss and seconds."""
         done = 0
         if checkpoint is not None and checkpoint.exists():
-            state = torch.load(checkpoint, weights_only=True)
+            state = read_checkpoint(checkpoint)
             done = state["done"]
             self.shared.load_state_dict(state["shared"])
         for number in range(done, self.shared.epochs):

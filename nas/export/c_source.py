@@ -10,6 +10,7 @@ from nas.errors import InputError
 from nas.files import write_bytes
 
 BYTES_PER_LINE = 16
+SCHEMA_KIND = "[A-Z0-9]+(_[A-Z0-9]+)*"  # custom operators are named by whoever wrote the file
 ALIGNMENT = 16  # of the array: the flatbuffer aligns its constants relative to its own start
 
 # C++ keywords that a model could be named after.
@@ -77,8 +78,11 @@ def write_c_source(
         name: of the array; characters that an identifier cannot have become ``_``.
 
     Raises:
-        InputError: the model is empty, or the folder cannot be written.
+        InputError: the model is empty, an operator has a name of its own, or the folder cannot be written.
     """
+    operators = sorted(set(operators))
+    if strange := [kind for kind in operators if not re.fullmatch(SCHEMA_KIND, kind)]:
+        raise InputError(f"no kernel of TensorFlow Lite Micro for {', '.join(map(repr, strange))}")
     if not model:
         raise InputError("cannot write an empty model as C++ source")
     symbol = identifier(name)
@@ -87,7 +91,7 @@ def write_c_source(
     source = _SOURCE.format(name=symbol, alignment=ALIGNMENT, rows=rows, length=len(model))
     write_bytes(folder / "model_data.h", header.encode())
     write_bytes(folder / "model_data.cc", source.encode())
-    write_bytes(folder / "model_ops.h", _resolver(symbol, sorted(set(operators))).encode())
+    write_bytes(folder / "model_ops.h", _resolver(symbol, operators).encode())
 
 
 def _resolver(symbol: str, kinds: list[str]) -> str:

@@ -114,7 +114,7 @@ def find_compiler(core: Core) -> Compiler:
     if wanted != "zig" and (gcc := shutil.which("arm-none-eabi-gcc")):
         return Compiler(f"gcc {_version([gcc, '-dumpfullversion'])}", (gcc, "-mthumb", *core.gcc))
     if wanted != "gcc" and importlib.util.find_spec("ziglang") is not None:
-        zig = (sys.executable, "-m", "ziglang")
+        zig = (sys.executable, "-P", "-m", "ziglang")  # -P: not one from the working folder
         return Compiler(f"zig {_version([*zig, 'version'])}", (*zig, "cc", *core.zig))
     raise InputError(
         f"no compiler for {core.name}: {INSTALL}, or arm-none-eabi-gcc (Debian: apt install gcc-arm-none-eabi)"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from nas.errors import ValidationError
 from nas.export.flatbuffer import output_detail
@@ -23,6 +23,7 @@ from nas.export.int8_file import read_int8, write_int8
 from nas.export.onnx_export import export_onnx
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
+from nas.files import read_weights
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.models.int8 import Grid
@@ -177,11 +178,12 @@ def save(network: QuantizedNetwork, path: Path) -> None:
 
 def load(path: Path, graph: Graph) -> QuantizedNetwork:
     """What ``save`` wrote of a network of that graph."""
+    weights = read_weights(path)
     with safe_open(path, "pt") as file:
         kept = file.metadata()
     pairs = [kept[f"grid.{i}"].split() for i in range(len(graph.shapes))]
     network = QuantizedNetwork(Network(graph), graph, [Grid(float(scale), int(zero)) for scale, zero in pairs])
-    network.load_state_dict(load_file(path))
+    network.load_state_dict(weights)
     return network
 
 

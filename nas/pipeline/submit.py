@@ -129,7 +129,10 @@ def _is_measured(record: Path, run: Path) -> bool:
 
 def _read(record: Path) -> Result:
     try:
-        return Result(**json.loads(record.read_text()))
+        result = Result(**json.loads(record.read_text()))
+        if result.system != record.parent.name:  # files are named after it
+            raise ValueError("moved")
+        return result
     except (TypeError, ValueError):
         raise InputError(
             f"{record}: of another version of this tool; delete it, and its run is measured again"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from nas.budget import Budget
 from nas.cost.latency import Latency
@@ -21,7 +21,7 @@ from nas.cost.sram import greedy_bytes, head
 from nas.errors import ValidationError
 from nas.export.c_source import write_c_source
 from nas.export.model_reader import read_model
-from nas.files import write_bytes, write_json
+from nas.files import read_weights, write_bytes, write_json
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
@@ -149,7 +149,7 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, fi
     )
     proof = {**winner.to_json(), "parity": parity, "confusion": winner.confusion, "data": session.data_record()}
     write_json(folder / "validation.json", proof)
-    _require_fit(measured, budget, folder)
+    require_fit(winner.predicted, measured, budget, folder)
     return winner
 
 
@@ -160,7 +160,7 @@ def train_fully(
     weights, checkpoint = folder / "weights.safetensors", folder / "checkpoint.pt"
     if weights.exists():
         network = build_network(architecture.graph, session.seed)
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(read_weights(weights))
         network.to(session.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network, [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())]
     network, history = session.train(architecture, finish.epochs, "winner", checkpoint, teacher=finish.teacher)
@@ -231,11 +231,14 @@ def _mean(epochs: Sequence[Epoch], name: str, digits: int) -> float | None:
     return round(statistics.fmean(*zip(*known, strict=True)), digits) if known else None
 
 
-def _require_fit(measured: Measured, budget: Budget, folder: Path) -> None:
-    found = {"flash_bytes": measured.flash_bytes, "sram_bytes": measured.sram_bytes}
+def require_fit(predicted: Cost, measured: Measured, budget: Budget, folder: Path) -> None:
+    """Hold what was measured against the budget, and what cannot be measured, as it is predicted once more.
+
+    Raises:
+        ValidationError: names each bound that is exceeded, by what.
+    """
+    found = replace(predicted, flash_bytes=measured.flash_bytes, sram_bytes=measured.sram_bytes)
     bounds = budget.bounds()
-    over = [
-        f"{name} {found[name]:,} of {bounds[name]:,}" for name in found if name in bounds and found[name] > bounds[name]
-    ]
+    over = [f"{name} {value:,} of {bounds[name]:,}" for name, value in budget.violations(found).items()]
     if over:
         raise ValidationError(f"the exported network exceeds its budget: {', '.join(over)}; the files are in {folder}")

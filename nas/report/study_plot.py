@@ -46,10 +46,10 @@ def plot_study(study: Study, arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
     names = NAMES * max(len(arm.name) for arm in arms)
     size = names + WIDTH * len(panels), MARGIN + ARM_HEIGHT * len(arms)
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(study.name, fontsize=FONT + 3)
+    figure.suptitle(study.name, fontsize=FONT + 3, parse_math=False)
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
         _draw(axes, panel, arms, rows)
-    figure.axes[0].set_yticks(range(len(arms)), [arm.name for arm in arms], fontsize=FONT + 1)
+    figure.axes[0].set_yticks(range(len(arms)), [arm.name for arm in arms], fontsize=FONT + 1, parse_math=False)
     figure.axes[0].set_ylim(len(arms) - 0.5, -0.5)
     return figure_bytes(figure, "svg")
 

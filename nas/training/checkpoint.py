@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from nas.files import atomic_write
+from nas.files import atomic_write, read_checkpoint
 from nas.training.recipe import Recipe
 
 
@@ -62,7 +62,7 @@ class Checkpoint:
         """Load the parts in place -> the epochs behind them, none if the file is of another training."""
         if self.path is None or not self.path.exists():
             return []
-        state = torch.load(self.path, weights_only=True, map_location="cpu")
+        state = read_checkpoint(self.path, map_location="cpu")
         if any(state.get(key) != value for key, value in self._identity().items()):
             return []
         for name, part in parts.items():

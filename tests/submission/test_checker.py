@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -273,3 +275,284 @@ def test_the_command_ends_with_exit_code_4(call_nas: Call, sound: Path, tmp_path
     done = call_nas("submit", "--check", tmp_path, "--json")
     assert done.code == 4
     assert json.loads(done.out)["findings"][0]["text"].startswith("holds no results")
+
+
+# --- where each rule begins ------------------------------------------------------------------------------------------
+
+
+def findings(root: Path) -> list[str]:
+    return [finding.text for finding in check(root).findings]
+
+
+@pytest.fixture
+def copied(sound: Path, tmp_path: Path) -> Path:
+    """A copy of the sound submission, to be changed."""
+    shutil.copytree(sound, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize("name", [".git", ".github", "assets", ".vscode", "README.md"])
+def test_what_may_stand_beside_the_divisions(name: str, copied: Path) -> None:
+    path = copied / name
+    path.write_text("about it\n") if "." in name[1:] else path.mkdir()
+    assert findings(copied) == []
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("x"), lambda path: path.mkdir()], ids=["file", "folder"])
+def test_what_may_not(make: Callable[[Path], Any], copied: Path) -> None:
+    make(copied / "notes")
+    assert findings(copied) == ["is no division: expected open or closed"]
+
+
+def test_a_folder_called_like_the_readme(copied: Path) -> None:
+    (copied / "README.md").mkdir()
+    assert findings(copied) == ["is no division: expected open or closed"]
+
+
+def test_a_file_called_like_a_division(copied: Path) -> None:
+    (copied / "closed").write_text("x")
+    assert findings(copied) == ["is no division: expected open or closed"]
+
+
+def test_a_tree_without_results_fails_the_official_checker_too(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "note.txt").write_text("no organisation")
+    (finding,) = check(tmp_path).findings
+    assert (finding.path, finding.official) == (".", True)
+    assert str(finding) == ".: holds no results: expected open/ORG/results/SYSTEM/BENCHMARK"
+
+
+def test_a_finding_says_who_else_would_have_found_it(copied: Path) -> None:
+    (copied / ORGANISATION / "README.md").unlink()
+    (finding,) = check(copied).findings
+    assert str(finding).startswith("open/nasorg: has no README.md")
+    assert str(finding).endswith(" (the official checker lets it pass)")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        finding.official = True  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        check(copied).findings = ()  # type: ignore[misc]
+
+
+def test_sizes_and_names_at_the_edge(copied: Path) -> None:
+    code = copied / ORGANISATION / "code" / "kws"
+    with (code / "weights.bin").open("wb") as file:
+        file.truncate(rules.MOST_BYTES)
+    (code / ".gitkeep").write_text("")
+    assert findings(copied) == []
+
+
+def test_code_is_files_and_not_folders(copied: Path) -> None:
+    code = copied / ORGANISATION / "code" / "ic"
+    shutil.rmtree(code)
+    (code / "net").mkdir(parents=True)
+    found = check(copied).findings
+    assert {each.text for each in found} == {"is empty", "holds no code, which the rules ask for"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("Status", "Preview"), ("Status", "available"), ("Submitter", " NasOrg ")])
+def test_case_does_not_matter_in_a_description(key: str, value: str, copied: Path) -> None:
+    describe(key, value)(copied / ORGANISATION)
+    assert findings(copied) == []
+
+
+def test_keys_of_a_description_may_have_blanks_around_them(copied: Path) -> None:
+    path = copied / ORGANISATION / JSON
+    path.write_text(path.read_text().replace('"Accelerator"', '" Accelerator "'))
+    assert findings(copied) == []
+
+
+@pytest.mark.parametrize("key", rules.NEEDED_KEYS)
+def test_the_official_checker_ends_without_its_keys(key: str, copied: Path) -> None:
+    describe(key, None)(copied / ORGANISATION)
+    (finding,) = check(copied).findings
+    assert finding.text == f"lacks the key {key!r}"
+    assert finding.official
+
+
+def energy(seconds: float = 10.0, joules: str = "500.000", median: str = "500.0000", trials: int = 5) -> str:
+    trial = TRIAL.replace(": 10.0", f": {seconds}").replace("500.000 uJ/inf", f"{joules} uJ/inf")
+    return TRIAL * (trials - 1) + trial + MEDIAN.replace("500.0000", median)
+
+
+def with_energy(root: Path, text: str) -> Path:
+    folder = root / ORGANISATION / KWS / "energy"
+    folder.mkdir()
+    for name in ("log.txt", "results.json"):
+        shutil.copy(root / ORGANISATION / KWS / "performance" / name, folder / name)
+    (folder / "results.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "caught"),
+    [
+        (energy(), []),
+        (energy(median="500.9"), []),
+        (energy(joules="900.0"), []),
+        (energy(median="499.1"), []),
+        (energy(median="501.1"), ["says 501.1, but 500 is the median"]),
+        (energy(median="498.9"), ["says 498.9, but 500 is the median"]),
+        (energy(seconds=9.9), ["has a trial of 9.9 s, each must last 10 s"]),
+        (energy(trials=6), ["has 6 trials, 5 must be"]),
+        (MEDIAN, ["has 0 trials, 5 must be"]),
+    ],
+)
+def test_energy(text: str, caught: list[str], copied: Path) -> None:
+    folder = with_energy(copied, text)
+    assert findings(copied) == caught
+    (folder / "power.png").write_bytes(b"a picture")
+    assert findings(copied) == caught
+    (copied / ORGANISATION / KWS / "performance" / "power.png").write_bytes(b"a picture")
+    assert findings(copied) == ["does not belong there", *caught]
+
+
+def test_results_of_the_older_runner(copied: Path) -> None:
+    """Which writes a script instead of JSON, and tells trials otherwise."""
+    place = copied / ORGANISATION / KWS
+    folder = with_energy(copied, MEDIAN)
+    (place / rules.EEMBC_MARK).write_text("")
+    for each in (place / "accuracy", place / "performance", folder):
+        (each / "results.json").unlink()
+        (each / "script.async").write_text("script")
+    assert findings(copied) == []
+    (folder / "script.async").unlink()
+    (finding,) = check(copied).findings
+    assert finding.text == "is missing"
+    assert not finding.official
+
+
+def throughput(root: Path, median: str) -> None:
+    path = root / ORGANISATION / KWS / "performance" / "results.txt"
+    path.write_text(re.sub(r"(Median throughput is +)[0-9.]+", rf"\g<1>{median}", path.read_text()))
+
+
+@pytest.mark.parametrize(("median", "close"), [("10.02", True), ("9.98", True), ("10.03", False), ("9.97", False)])
+def test_a_median_has_few_digits(median: str, close: bool, copied: Path) -> None:
+    throughput(copied, median)
+    assert findings(copied) == ([] if close else [f"says {median}, but 10 is the median"])
+
+
+def test_a_window_too_many(copied: Path) -> None:
+    path = copied / ORGANISATION / KWS / "performance" / "results.txt"
+    text = path.read_text()
+    runtime = next(line for line in text.splitlines() if "Runtime:" in line)
+    path.write_text(f"{runtime}\n{text}")
+    assert findings(copied) == ["has 6 windows, 5 must be"]
+
+
+def accuracy(root: Path) -> tuple[Path, float]:
+    path = root / KWS / "accuracy" / "results.txt"
+    found = rules.TOP_1.findall(path.read_text())
+    return path, float(found[-1])
+
+
+@pytest.mark.parametrize(("more", "caught"), [(0.04, False), (-0.04, False), (0.1, True), (-0.1, True)])
+def test_an_accuracy_has_one_digit(more: float, caught: bool, copied: Path) -> None:
+    path, told = accuracy(copied / ORGANISATION)
+    path.write_text(path.read_text().replace(f"Top 1% = {told}", f"Top 1% = {told + more:.2f}"))
+    assert any("right answers" in text for text in findings(copied)) == caught
+
+
+@pytest.mark.parametrize(("told", "caught"), [("90.0", False), ("89.9", True)])
+def test_the_target_of_the_closed_division_is_reached_by_itself(told: str, caught: bool, copied: Path) -> None:
+    (copied / "open").rename(copied / "closed")
+    path, found = accuracy(copied / "closed" / "nasorg")
+    path.write_text(path.read_text().replace(f"Top 1% = {found}", f"Top 1% = {told}"))
+    assert any("at least 90.0 must be" in text for text in findings(copied)) == caught
+
+
+@pytest.mark.parametrize("rows", ["{", '{"infer": 1}', '[{"class": 1}]', "[3]"])
+def test_rows_that_are_none(rows: str, copied: Path) -> None:
+    (copied / ORGANISATION / KWS / "accuracy" / "results.json").write_text(rows)
+    (text,) = findings(copied)
+    assert text.startswith("cannot be read: ")
+
+
+def test_rows_without_what_they_tell(copied: Path) -> None:
+    """Of vectors that cannot be read, nothing is said."""
+    path = copied / ORGANISATION / KWS / "accuracy" / "results.json"
+    rows = json.loads(path.read_text())
+    del rows[5]["class"]
+    path.write_text(json.dumps(rows))
+    assert findings(copied) == []
+
+
+def test_vectors_may_be_lists_of_lists(copied: Path) -> None:
+    path = copied / ORGANISATION / KWS / "accuracy" / "results.json"
+    rows = json.loads(path.read_text())
+    for row in rows:
+        results = row["infer"]["results"]
+        row["infer"]["results"] = results if isinstance(results[0], list) else [results]
+    path.write_text(json.dumps(rows))
+    assert findings(copied) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "caught"),
+    [
+        ("Top-1 AUC = 0.850", []),
+        ("Top-1 AUC = 0.840", ["AUC is 0.840, at least 0.85 must be"]),
+        ("nothing", ["tells no AUC"]),
+    ],
+)
+@pytest.mark.parametrize(("count", "counted"), [(248, True), (72, True), (247, False)])
+def test_anomaly_detection(text: str, caught: list[str], count: int, counted: bool, copied: Path) -> None:
+    (copied / "open").rename(copied / "closed")
+    place = copied / "closed" / "nasorg"
+    describe("Division", "closed")(place)
+    shutil.copytree(place / KWS, place / "results" / SYSTEM / "ad")
+    shutil.copytree(place / "code" / "kws", place / "code" / "ad")
+    folder = place / "results" / SYSTEM / "ad" / "accuracy"
+    (folder / "results.txt").write_text(text)
+    (folder / "results.json").write_text(json.dumps([{"infer": {"results": [1.0]}}] * count))
+    wanted = caught + ([] if counted else [f"has {count} files, the official list 248 or 72"])
+    assert [each for each in findings(copied) if "must be" not in each or "AUC" in each] == wanted
+
+
+def test_two_sets_of_images_come_together(copied: Path) -> None:
+    place = copied / ORGANISATION
+    shutil.copytree(place / IC, place / "results" / SYSTEM / "ic2")
+    shutil.copytree(place / "code" / "ic", place / "code" / "ic2")
+    assert findings(copied) == []
+
+
+LINES = (
+    "Estimated throughput: 50.0 inf./sec.",
+    "Accuracy: 42 True positives, 8 False negatives, 8 False positives",
+    "Average duty cycle: 0.5",
+)
+
+
+def wakeword(root: Path, lines: tuple[str, ...], division: str = "closed", mode: str = "performance") -> list[str]:
+    folder = root / division / "nasorg" / "results" / SYSTEM / "sww" / mode
+    folder.mkdir(parents=True)
+    (folder / "results.txt").write_text("\n".join(lines))
+    return [text for text in findings(root) if "wakeword" in text or "false answers" in text or "tells no" in text]
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_each_line_of_a_wakeword_result_is_looked_for(missing: int, tmp_path: Path) -> None:
+    lines = tuple(line for number, line in enumerate(LINES) if number != missing)
+    what = ("estimated throughput", "accuracy", "average duty cycle")[missing]
+    assert wakeword(tmp_path, lines) == [f"tells no {what}"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "caught"),
+    [
+        ((42, 8, 8), []),
+        ((41, 9, 0), ["has more than 8 false answers of a kind"]),
+        ((42, 8, 9), ["has more than 8 false answers of a kind"]),
+        ((42, 7, 0), ["does not account for 50 wakewords"]),
+        ((43, 8, 0), ["does not account for 50 wakewords"]),
+    ],
+)
+@pytest.mark.parametrize("mode", ["performance", "energy"])
+def test_wakewords_are_counted(counts: tuple[int, ...], caught: list[str], mode: str, tmp_path: Path) -> None:
+    line = "Accuracy: {} True positives, {} False negatives, {} False positives".format(*counts)
+    assert wakeword(tmp_path, (LINES[0], line, LINES[2]), mode=mode) == caught
+
+
+def test_wakewords_without_a_mode(tmp_path: Path) -> None:
+    (tmp_path / "open" / "nasorg" / "results" / SYSTEM / "sww" / "accuracy").mkdir(parents=True)
+    assert "has neither energy/ nor performance/" in findings(tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from nas.errors import InputError
 from nas.export.c.layers import make_layer
 from nas.export.c.source import Layer, Source, read_source
+from nas.export.c_source import identifier
 from nas.model_file import tensor_bytes
 from nas.plan.placement import Kernels, Placement, PlanKind, Planning
 from nas.plan.planner import plan_model
@@ -59,13 +60,16 @@ def make_program(model: bytes, name: str, planning: Planning = PLANNING) -> Prog
         planning: the default lets outputs overlap inputs as far as the C kernels allow.
 
     Raises:
-        InputError: not an INT8 network with one input and one output, or one with an operator without kernel.
+        InputError: not an INT8 network with one input and one output, or one with an operator without kernel; or the
+            name is none that C can have.
     """
     return program_of(read_source(model), name, planning)
 
 
 def program_of(source: Source, name: str, planning: Planning = PLANNING) -> Program:
     """``make_program`` of what was read of a file, or made without one."""
+    if identifier(name) != name:
+        raise InputError(f"{name!r} cannot be a name in C: try {identifier(name)!r}")
     if len(source.model.inputs) != 1 or len(source.model.outputs) != 1:
         raise InputError("the C back end takes networks with one input and one output")
     layers = [make_layer(source, op) for op in source.model.ops]

@@ -98,4 +98,7 @@ def read_source(data: bytes) -> Source:
 def _grid(raw: Any) -> TensorGrid | None:
     if raw is None or raw.scale is None or len(raw.scale) == 0 or raw.zeroPoint is None:
         return None
-    return TensorGrid(np.asarray(raw.scale, np.float32), int(raw.zeroPoint[0]))
+    scales = np.asarray(raw.scale, np.float32)
+    if not (np.isfinite(scales) & (scales > 0)).all():
+        raise InputError(f"damaged TFLite model: a scale of {scales.min()}, expected positive numbers")
+    return TensorGrid(scales, int(raw.zeroPoint[0]))

@@ -1,0 +1,727 @@
+"""Does a test fail when the code is wrong? One small fault at a time, and whether the suite notices.
+
+    python benchmarks/mutants.py run --sample 100 --seed 1 --log mutants.jsonl
+    python benchmarks/mutants.py run --part budget --sample 0 --log budget.jsonl     # every mutant of one part
+    python benchmarks/mutants.py honesty --log honesty.jsonl
+
+``run`` draws mutants of ``nas/cost``, ``nas/budget.py`` and ``nas/submission``: comparisons, arithmetic, numbers,
+booleans, conditions, results, refusals and findings left out. Texts are left alone. ``honesty`` has a list of its own,
+``honesty_mutants.toml``: each cost model, each parity check and each check of a budget broken in turn, all of which
+must be noticed. Mutants that change nothing anyone could see stand in ``equivalent_mutants.toml`` with the reason, and
+are not drawn.
+
+A process collects the tests of all modules (``TESTS``) and runs each once, which times it and makes what tests share.
+For a mutant inside of a function it forks, gives the function its new code, empties the caches, and runs the tests of
+its module, the quick ones first, until one fails: 0.1 s where a tool that starts an interpreter needs 5 s for imports
+alone. Mutants of anything else, and with ``--again`` the survivors of a log, are written into a copy of the tree and
+tested in a process that has imported nothing of ``nas``. ``--only`` leaves slow tests out; ``--log`` goes on where it
+was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import functools
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+EQUIVALENT = HERE / "equivalent_mutants.toml"
+HONESTY = HERE / "honesty_mutants.toml"
+WORK = ROOT / "build" / "mutants"
+PARTS = {"cost": "nas/cost", "budget": "nas/budget.py", "submission": "nas/submission"}
+TESTS = {
+    "nas/budget.py": ("test_budget",),
+    "nas/submission/checker.py": ("submission/test_checker",),
+    "nas/submission/rules.py": ("submission/test_checker",),
+    "nas/submission/tree.py": ("submission/test_tree",),
+    "nas/cost/arithmetic.py": ("cost/test_exported", "cost/test_population", "cost/test_file_cost"),
+    "nas/cost/cost_report.py": ("cost/test_file_cost",),
+    "nas/cost/dense.py": ("cost/test_overlap", "cost/test_population"),
+    "nas/cost/file_cost.py": ("cost/test_file_cost",),
+    "nas/cost/file_memory.py": ("cost/test_file_cost",),
+    "nas/cost/flash.py": ("cost/test_exported", "cost/test_overlap", "cost/test_population"),
+    "nas/cost/heaviest.py": ("cost/test_heaviest", "test_budget"),
+    "nas/cost/instructions.py": ("cost/test_latency", "cost/test_instructions"),
+    "nas/cost/kernel_memory.py": ("cost/test_file_cost",),
+    "nas/cost/latency.py": ("cost/test_latency", "test_budget"),
+    "nas/cost/lowering.py": ("cost/test_file_cost", "cost/test_overlap"),
+    "nas/cost/minimum.py": ("cost/test_minimum", "cost/test_overlap", "cost/test_latency", "test_budget"),
+    "nas/cost/model.py": ("cost/test_exported", "cost/test_population"),
+    "nas/cost/ops.py": ("cost/test_ops", "cost/test_exported"),
+    "nas/cost/overlap.py": ("cost/test_overlap", "cost/test_population"),
+    "nas/cost/population.py": ("cost/test_population",),
+    "nas/cost/relaxed.py": ("cost/test_relaxed",),
+    "nas/cost/sram.py": ("cost/test_exported", "cost/test_sram", "cost/test_overlap", "cost/test_population"),
+    "nas/cost/tflm_sizes.py": ("cost/test_file_cost", "cost/test_exported"),
+}
+"""Module -> the tests that are about it."""
+PLAIN = "test_plain_data"  # is about all of them
+HEAVY = ("numpy", "torch", "numba", "pydantic", "hypothesis", "pytest", "scipy.stats", "optuna", "rich.progress")
+HEAVY_TOO = (
+    "jinja2",
+    "typer",
+    "lightning_fabric",
+    "onnx",
+    "tflite_micro",
+    "ai_edge_litert.interpreter",
+    "safetensors.torch",
+)
+SLACK_SECONDS = 60.0  # on top of twenty times what the tests took, after which a mutant counts as hanging
+SLOW_SECONDS = 1800.0
+
+
+# --- mutants ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: the file with it, and the line of the original at which it is."""
+
+    name: str
+    part: str
+    file: str
+    line: int
+    text: str
+    inside: bool
+    """Of a function, rather than what runs when the module is imported."""
+
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+FUNCTIONS = {"max": "min", "min": "max", "any": "all", "all": "any", "maximum": "minimum", "minimum": "maximum"}
+
+
+def changes(node: ast.AST) -> Iterator[ast.AST]:
+    """What a node may become."""
+    for kinds, change in CHANGES:
+        if isinstance(node, kinds):
+            yield from change(node)
+
+
+def _comparison(node: ast.Compare) -> Iterator[ast.AST]:
+    for place, one in enumerate(node.ops):
+        if type(one) in SWAPS:
+            ops = [*node.ops[:place], SWAPS[type(one)](), *node.ops[place + 1 :]]
+            yield ast.Compare(node.left, ops, node.comparators)
+
+
+def _arithmetic(node: ast.BinOp | ast.AugAssign | ast.BoolOp) -> Iterator[ast.AST]:
+    if type(node.op) in SWAPS and not (isinstance(node, ast.BinOp) and (_is_types(node) or _is_path(node))):
+        changed = copy.copy(node)
+        changed.op = SWAPS[type(node.op)]()
+        yield changed
+
+
+def _sign(node: ast.UnaryOp) -> Iterator[ast.AST]:
+    if not isinstance(node.op, ast.UAdd):
+        yield node.operand
+
+
+def _constant(node: ast.Constant) -> Iterator[ast.AST]:
+    match node.value:
+        case bool():
+            yield ast.Constant(not node.value)
+        case int():
+            yield ast.Constant(node.value + 1)
+        case float():
+            yield ast.Constant(node.value * 1.01 + 0.001)
+
+
+def _result(node: ast.Return) -> Iterator[ast.AST]:
+    if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        yield ast.Return(ast.Constant(None))
+
+
+def _condition(node: ast.If | ast.IfExp | ast.While) -> Iterator[ast.AST]:
+    changed = copy.copy(node)
+    changed.test = ast.UnaryOp(ast.Not(), node.test)
+    yield changed
+
+
+def _filter(node: ast.comprehension) -> Iterator[ast.AST]:
+    if node.ifs:
+        yield ast.comprehension(node.target, node.iter, [], node.is_async)
+
+
+def _left_out(node: ast.stmt) -> Iterator[ast.AST]:
+    """A refusal or a finding."""
+    if isinstance(node, ast.Raise) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Yield | ast.YieldFrom)
+    ):
+        yield ast.Expr(ast.Tuple([], ast.Load()))
+
+
+def _call(node: ast.Call) -> Iterator[ast.AST]:
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    if name in FUNCTIONS:
+        changed = copy.copy(node)
+        changed.func = copy.copy(node.func)
+        setattr(changed.func, "id" if isinstance(node.func, ast.Name) else "attr", FUNCTIONS[name])
+        yield changed
+
+
+CHANGES: tuple[tuple[Any, Callable[[Any], Iterator[ast.AST]]], ...] = (
+    (ast.Compare, _comparison),
+    (ast.BinOp | ast.AugAssign | ast.BoolOp, _arithmetic),
+    (ast.UnaryOp, _sign),
+    (ast.Constant, _constant),
+    (ast.Return, _result),
+    (ast.If | ast.IfExp | ast.While, _condition),
+    (ast.comprehension, _filter),
+    (ast.stmt, _left_out),
+    (ast.Call, _call),
+)
+
+
+class Site(NamedTuple):
+    """A node that may change: where it hangs, and the function or class in which it is."""
+
+    parent: ast.AST
+    field: str
+    place: int | None
+    scope: str
+    inside: bool
+
+
+def sites(tree: ast.Module) -> Iterator[Site]:
+    """Every node that may change.
+
+    Annotations hold no code, but the calls in them do: ``Annotated[int, Field(ge=1)]``.
+    """
+
+    def visit(node: ast.AST, scope: str, only_calls: bool, inside: bool) -> Iterator[Site]:
+        for field, value in ast.iter_fields(node):
+            if isinstance(node, ast.keyword) and node.arg == "slots":  # saves memory, and nothing else
+                continue
+            annotation = only_calls or field in ("annotation", "returns")
+            if isinstance(node, ast.Call):
+                annotation = False
+            if field == "slice" and isinstance(node.value, ast.Name) and node.value.id in ("Callable", "Annotated"):
+                annotation = True
+            within = inside or (isinstance(node, ast.FunctionDef) and field == "body")
+            for place, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr):
+                    continue
+                inner = scope
+                if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                    inner = f"{scope}.{child.name}".lstrip(".")
+                if not annotation:
+                    yield Site(node, field, place, inner, within)
+                yield from visit(child, inner, annotation, within)
+
+    yield from visit(tree, "", False, False)
+
+
+def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
+    """Every mutant of a file, named by what it changes and where."""
+    source = file.read_text()
+    tree, seen = ast.parse(source), Counter[str]()
+    name = str(file.relative_to(ROOT))
+    for parent, field, place, scope, inside in list(sites(tree)):
+        held = getattr(parent, field)
+        original = held if place is None else held[place]
+        for changed in changes(original):
+            line = getattr(original, "lineno", None) or getattr(parent, "lineno", None) or original.iter.lineno
+            what = f"{name}:{scope}: {_shown(original)} -> {_shown(changed)}"
+            seen[what] += 1
+            if seen[what] > 1:
+                what += f" #{seen[what]}"
+            _put(parent, field, place, ast.fix_missing_locations(ast.copy_location(changed, original)))
+            try:
+                yield Mutant(what, part, name, line, ast.unparse(tree), inside)
+            finally:
+                _put(parent, field, place, original)
+
+
+def _put(parent: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
+    if place is None:
+        setattr(parent, field, node)
+    else:
+        getattr(parent, field)[place] = node
+
+
+def _shown(node: ast.AST) -> str:
+    """Its first line, short."""
+    if isinstance(node, ast.If | ast.While):
+        return f"if {ast.unparse(node.test)}"
+    text = ast.unparse(node).strip().splitlines()[0]
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _is_types(node: ast.BinOp) -> bool:
+    """``X | None`` of a type alias."""
+    return isinstance(node.op, ast.BitOr) and any(
+        isinstance(side, ast.Constant) and side.value is None for side in (node.left, node.right)
+    )
+
+
+def _is_path(node: ast.BinOp) -> bool:
+    """A path put together, not a division: anything else would crash, and flatter the score."""
+    text = isinstance(node.right, ast.JoinedStr) or (
+        isinstance(node.right, ast.Constant) and isinstance(node.right.value, str)
+    )
+    return isinstance(node.op, ast.Div) and (text or ast.unparse(node.left) in ("path", "self.root", "systems"))
+
+
+def all_mutants(part: str) -> list[Mutant]:
+    """Of one part, less those that change nothing anyone could see."""
+    place = ROOT / PARTS[part]
+    files = [place] if place.is_file() else sorted(place.glob("*.py"))
+    found = [mutant for file in files for mutant in mutants_of(file, part)]
+    known = equivalents()
+    if unknown := [name for name in known if name.startswith(PARTS[part]) and name not in {m.name for m in found}]:
+        sys.exit(f"{EQUIVALENT.name} names mutants that do not exist: {'; '.join(unknown)}")
+    return [mutant for mutant in found if mutant.name not in known]
+
+
+def equivalents() -> dict[str, str]:
+    """Name -> why nobody can tell it from the original."""
+    if not EQUIVALENT.is_file():
+        return {}
+    return {one["name"]: one["reason"] for one in tomllib.loads(EQUIVALENT.read_text()).get("mutant", [])}
+
+
+# --- running tests ---------------------------------------------------------------------------------------------------
+
+
+class Plugin:
+    """Runs a choice of the collected tests in a given order, and remembers which one failed."""
+
+    def __init__(self, order: Sequence[str] | None, exports: Path) -> None:
+        self.order = None if order is None else {name: place for place, name in enumerate(order)}
+        self.exports, self.failed, self.seconds = exports, "", dict[str, float]()
+        self.ran = 0
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out what is not asked for. Exporting a network takes 6 s and asks for no cost: it is done once."""
+        if self.order is not None:
+            order = self.order
+            items[:] = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
+        for name, module in list(sys.modules.items()):
+            if name.endswith("conftest") and hasattr(module, "CASES") and hasattr(module, "export"):
+                module.export = self._cached(module.export)
+                for make in module.CASES.values():  # before the clock of any test runs
+                    module.export(make(), self.exports)
+
+    def _cached(self, export: Any) -> Any:
+        def cached(architecture: Any, folder: Path) -> bytes:
+            place = self.exports / f"{hashlib.sha256(json.dumps(architecture.to_json()).encode()).hexdigest()}.tflite"
+            if not place.is_file():
+                done = place.with_suffix(".part")
+                done.write_bytes(export(architecture, folder))
+                done.replace(place)
+            return place.read_bytes()
+
+        return cached
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Add up the time of a test; note the first that fails."""
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        self.ran += report.when == "call"
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A module that cannot be imported is a failure too."""
+        if report.failed and not self.failed:
+            self.failed = report.nodeid or "collection"
+
+
+def warm() -> None:
+    """Import what takes long, so that forks have it; nothing of ``nas``."""
+    import importlib
+
+    for name in (*HEAVY, *HEAVY_TOO):
+        importlib.import_module(name)
+    assert not any(name == "nas" or name.startswith("nas.") for name in sys.modules)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant."""
+
+    status: str
+    """``killed``, ``survived`` or ``timeout``."""
+    by: str
+    seconds: float
+    tests: int
+
+
+class Tree:
+    """A copy of the tracked files, in which mutants are tested."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "tree"
+        self.exports = folder / "exports"
+        self.exports.mkdir(parents=True, exist_ok=True)
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+        for name in filter(None, tracked.decode().split("\0")):
+            source, target = ROOT / name, self.root / name
+            if source.is_file() and not (target.is_file() and target.read_bytes() == source.read_bytes()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+
+    def run(
+        self, words: Sequence[str], order: Sequence[str] | None, limit: float, result: Path, compiles: bool = False
+    ) -> Outcome:
+        """Run tests in a fork, until one fails; keep what Python compiles, which of a fault must not be."""
+        start = time.monotonic()
+        result.unlink(missing_ok=True)
+        if not forked(lambda: self._child(words, order, result, compiles), limit):
+            return Outcome("timeout", "", time.monotonic() - start, 0)
+        seconds = time.monotonic() - start
+        if not result.is_file():  # it died: a fault that crashes is noticed
+            return Outcome("killed", "crash", seconds, 0)
+        found = json.loads(result.read_text())
+        if found["code"] and not found["failed"]:
+            sys.exit(f"pytest ends with {found['code']} though no test failed")
+        return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
+
+    def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path, compiles: bool) -> None:
+        self.enter(compiles)
+        import pytest
+
+        plugin = Plugin(order, self.exports)
+        code = pytest.main([*self.words(), "-x", *words], plugins=[plugin])
+        found = {"code": int(code), "failed": plugin.failed, "ran": plugin.ran, "seconds": plugin.seconds}
+        result.write_text(json.dumps(found))
+
+    def words(self) -> list[str]:
+        """Flags of pytest."""
+        early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins are imported already
+        few = ["-q", "-p", "no:cacheprovider", "--no-header", "--capture=no"]
+        return [*few, "-o", "tmp_path_retention_policy=failed", "-W", early, f"--rootdir={self.root}"]
+
+    def enter(self, compiles: bool) -> None:
+        """Make the copy the place from which ``nas`` comes, also for processes that tests start."""
+        os.chdir(self.root)
+        sys.path[:0] = [str(self.root)]
+        sys.dont_write_bytecode = not compiles
+        os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        shown = os.dup(1)
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        sys.stdout = os.fdopen(shown, "w")  # for ``say``
+        from hypothesis import Phase, settings
+
+        # A counterexample is enough, the smallest one is not needed. The suite's own profile builds on the default.
+        settings.register_profile("mutants", phases=(Phase.explicit, Phase.reuse, Phase.generate))
+        settings.load_profile("mutants")
+
+    def replace(self, name: str, text: str) -> str:
+        """Write a file; returns what it held. What Python compiled of it goes."""
+        path = self.root / name
+        held = path.read_text()
+        path.write_text(text)
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+        return held
+
+
+def forked(work: Callable[[], None], limit: float) -> bool:
+    """Do it in a fork; whether that ended within so many seconds."""
+    start, child = time.monotonic(), os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            work()
+        finally:
+            os._exit(1)
+    while time.monotonic() - start < limit:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.005)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+class Server:
+    """A plugin of pytest that runs every test once, and then for each mutant those of its module in a fork."""
+
+    def __init__(self, mutants: Sequence[Mutant], log: Path, tree: Tree) -> None:
+        self.mutants, self.log, self.tree = mutants, log, tree
+        self.seconds: dict[str, float] = {}
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """In place of pytest's own."""
+        from _pytest.runner import runtestprotocol
+
+        items = session.items
+        if session.testsfailed:
+            sys.exit("the tests cannot be collected")
+        for item, after in zip(items, [*items[1:], session], strict=True):  # a session keeps what tests share
+            reports = runtestprotocol(item, log=False, nextitem=after)
+            self.seconds[item.nodeid] = sum(report.duration for report in reports)
+            if bad := [report for report in reports if report.failed]:
+                say(f"{item.nodeid} fails without any fault\n{bad[0].longreprtext[-2000:]}")
+                os._exit(1)
+        say(f"{len(items)} tests pass without a fault, {sum(self.seconds.values()):.0f} s")
+        by_name = {item.nodeid: item for item in items}
+        for number, mutant in enumerate(self.mutants, 1):
+            outcome = self._examine(mutant, session, by_name)
+            if outcome is not None:
+                note(self.log, mutant.name, mutant.line, outcome)
+                say(f"{number}/{len(self.mutants)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
+        os._exit(0)
+
+    def _examine(self, mutant: Mutant, session: Any, items: dict[str, Any]) -> Outcome | None:
+        from _pytest.runner import runtestprotocol
+
+        tests, result, start = tests_of(mutant.file, self.seconds), WORK / "result.json", time.monotonic()
+        result.unlink(missing_ok=True)
+
+        def work() -> None:
+            if not implant(mutant):
+                result.write_text(json.dumps(None))
+                return
+            for number, (test, after) in enumerate(zip(tests, [*tests[1:], ""], strict=True), 1):
+                reports = runtestprotocol(items[test], log=False, nextitem=items.get(after, session))
+                if any(report.failed for report in reports):
+                    result.write_text(json.dumps(["killed", test, number]))
+                    return
+            result.write_text(json.dumps(["survived", "", len(tests)]))
+
+        ended = forked(work, SLACK_SECONDS + 20 * sum(self.seconds[test] for test in tests))
+        seconds = time.monotonic() - start
+        if not ended:
+            return Outcome("timeout", "", seconds, 0)
+        if not result.is_file():
+            return Outcome("killed", "crash", seconds, 0)
+        found = json.loads(result.read_text())
+        return found and Outcome(found[0], found[1], seconds, found[2])
+
+
+def implant(mutant: Mutant) -> bool:
+    """Give the functions of a module the code that they have in the mutant; whether one of them changed."""
+    import gc
+
+    name = mutant.file.removesuffix(".py").replace("/", ".")
+    codes: dict[str, Any] = {}
+
+    def gather(code: Any) -> None:
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                codes[constant.co_qualname] = constant
+                gather(constant)
+
+    gather(compile(mutant.text, f"{mutant.file} with a fault", "exec"))
+    changed = False
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and one.__module__ == name and "<lambda>" not in one.__qualname__:
+            code = codes.get(one.__qualname__)
+            if code is not None and code.co_freevars == one.__code__.co_freevars:
+                changed |= (code.co_code, code.co_consts) != (one.__code__.co_code, one.__code__.co_consts)
+                one.__code__ = code
+        elif isinstance(one, functools._lru_cache_wrapper) and str(one.__module__).startswith("nas."):
+            one.cache_clear()
+    return changed
+
+
+def tests_of(file: str, seconds: Mapping[str, float]) -> list[str]:
+    """Tests of a module: of the first file that is named the quick ones first, and so on."""
+    files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[file])]
+    tests = [test for test in seconds if test.split("::")[0] in files]
+    return sorted(tests, key=lambda test: (files.index(test.split("::")[0]), seconds[test], test))
+
+
+# --- campaigns -------------------------------------------------------------------------------------------------------
+
+
+def campaign(options: argparse.Namespace) -> None:
+    """Draw mutants, test each, print the score of each part and who survived."""
+    parts = [options.part] if options.part else list(PARTS)
+    everyone = {part: all_mutants(part) for part in parts}
+    drawn = [mutant for part in parts for mutant in draw(everyone[part], options.sample, options.seed)]
+    log: Path = options.log or WORK / "log.jsonl"
+    if options.log is None:
+        log.unlink(missing_ok=True)
+    known = logged(log)
+    again = {name for name, one in known.items() if options.again and one["status"] == "survived"}
+    todo = [mutant for mutant in drawn if mutant.name not in known or mutant.name in again]
+    if todo:
+        warm()
+        tree = Tree(WORK)
+        quick = [mutant for mutant in todo if mutant.inside and mutant.name not in again]
+        if quick:
+            forked(lambda: serve(tree, quick, log, options.only), float("inf"))
+            if not logged(log).keys() & {mutant.name for mutant in quick}:
+                sys.exit("no test was run")
+        known = logged(log)
+        rest = [mutant for mutant in todo if mutant.name not in known or mutant.name in again]
+        for part in {mutant.part for mutant in rest}:
+            first = next(mutant for mutant in rest if mutant.part == part)
+            sound = replace(first, text=(ROOT / first.file).read_text())
+            if examine(tree, sound, options.only).status != "survived":
+                sys.exit(f"the tests of {first.file} fail without a fault")
+        for number, mutant in enumerate(rest, 1):
+            outcome = examine(tree, mutant, options.only)
+            note(log, mutant.name, mutant.line, outcome)
+            say(f"{number}/{len(rest)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
+    known = logged(log)
+    for part in parts:
+        tell(part, len(everyone[part]), [known[mutant.name] for mutant in drawn if mutant.part == part])
+
+
+def serve(tree: Tree, mutants: Sequence[Mutant], log: Path, only: str) -> None:
+    """Run the tests of all these modules in this process, and the mutants in its forks."""
+    tree.enter(compiles=True)
+    import pytest
+
+    files = sorted({f"tests/{name}.py" for mutant in mutants for name in (PLAIN, *TESTS[mutant.file])})
+    chosen = ["-k", only] if only else []
+    pytest.main([*tree.words(), *chosen, *files], plugins=[Plugin(None, tree.exports), Server(mutants, log, tree)])
+    say("the tests do not run")
+
+
+def honesty(options: argparse.Namespace) -> None:
+    """Put each fault of ``honesty_mutants.toml`` in, and tell which ones nobody noticed."""
+    faults = tomllib.loads(HONESTY.read_text())["mutant"]
+    log = logged(options.log)
+    todo = [fault for fault in faults if log.get(fault["breaks"], {}).get("status") != "killed"]
+    if todo:
+        warm()
+        tree = Tree(WORK)
+        tests = sorted({test for fault in todo for test in fault["tests"]})
+        outcome = tree.run(tests, None, 3600, WORK / "result.json", compiles=True)
+        if outcome.status != "survived":
+            sys.exit(f"{outcome.by or outcome.status} without any fault")
+        say(f"{outcome.tests} tests pass without a fault, {outcome.seconds:.0f} s")
+    for number, fault in enumerate(todo, 1):
+        held = (tree.root / fault["file"]).read_text()
+        if held.count(fault["old"]) != 1:
+            sys.exit(f"{fault['breaks']}: {fault['file']} holds it {held.count(fault['old'])} times")
+        tree.replace(fault["file"], held.replace(fault["old"], fault["new"]))
+        try:
+            outcome = tree.run(fault["tests"], None, 1200, WORK / "result.json")
+        finally:
+            tree.replace(fault["file"], held)
+        log[fault["breaks"]] = note(options.log, fault["breaks"], 0, outcome)
+        say(f"{number}/{len(todo)} {outcome.status:9} {outcome.seconds:5.1f} s  {fault['breaks']}  [{outcome.by}]")
+    found = [log[fault["breaks"]] for fault in faults]
+    say(f"\n{sum(one['status'] == 'killed' for one in found)} of {len(found)} faults noticed")
+
+
+def say(text: str) -> None:
+    """One line on stdout, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
+    """Run the tests of its module on one mutant, written into the tree."""
+    held = tree.replace(mutant.file, mutant.text)
+    try:
+        files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[mutant.file])]
+        return tree.run([*files, *(["-k", only] if only else [])], None, SLOW_SECONDS, WORK / "result.json")
+    finally:
+        tree.replace(mutant.file, held)
+
+
+def draw(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
+    """So many of them, the first of one shuffled list: a larger sample holds a smaller one. 0: all."""
+    shuffled = mutants.copy()
+    random.Random(seed).shuffle(shuffled)
+    return sorted(shuffled[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
+
+
+def logged(path: Path | None) -> dict[str, dict[str, Any]]:
+    """What a log says of each mutant; of several lines, the last."""
+    if path is None or not path.is_file():
+        return {}
+    return {one["name"]: one for one in map(json.loads, path.read_text().splitlines())}
+
+
+def note(path: Path | None, name: str, line: int, outcome: Outcome) -> dict[str, Any]:
+    """Append a line to the log."""
+    record = {"name": name, "line": line, "status": outcome.status, "by": outcome.by, "tests": outcome.tests}
+    record["seconds"] = round(outcome.seconds, 2)
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    return record
+
+
+def tell(part: str, possible: int, found: list[dict[str, Any]]) -> None:
+    """Score of a part, and its survivors."""
+    if not found:
+        return
+    counts = Counter(one["status"] for one in found)
+    noticed = counts["killed"] + counts["timeout"]
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    say(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible")
+    for one in found:
+        if one["status"] == "survived":
+            say(f"  {one['status']} line {one['line']}: {one['name']}")
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "honesty", "list"):
+        command = commands.add_parser(name)
+        command.add_argument("--log", type=Path, help="file of results so far: one JSON object a line")
+        command.add_argument("--part", choices=PARTS)
+        command.add_argument("--sample", type=int, default=100, help="mutants of each part; 0: all")
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--only", default="", help="tests to run, as pytest -k has it: 'not emulated_core'")
+        command.add_argument("--again", action="store_true", help="test those that survived once more, in the file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run one command."""
+    options = arguments()
+    if options.command == "list":
+        for part in [options.part] if options.part else PARTS:
+            found = all_mutants(part)
+            say(f"{part}: {len(found)}")
+            for mutant in found:
+                say(f"  {mutant.line}: {mutant.name}")
+        return
+    (honesty if options.command == "honesty" else campaign)(options)
+
+
+if __name__ == "__main__":
+    main()
