@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -141,7 +142,7 @@ def _level(factor: str, name: str) -> dict[str, Any]:
 
 
 def _typed(value: str) -> Any:
-    """Numbers and truth values as such; everything else is text."""
+    """Numbers of up to 18 digits and truth values as such; everything else is text."""
     if value in ("true", "false"):
         return value == "true"
-    return int(value) if value.isdecimal() else value
+    return int(value) if re.fullmatch(r"\d{1,18}", value) else value

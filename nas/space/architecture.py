@@ -71,7 +71,7 @@ class Architecture:
                 str(data["head"]),
             )
             _ = arch.graph
-        except (IndexError, KeyError, TypeError, ValueError) as cause:
+        except (IndexError, KeyError, TypeError, ValueError, OverflowError) as cause:
             raise InputError(f"{origin}: not an architecture: {type(cause).__name__} at {cause}") from cause
         return arch
 

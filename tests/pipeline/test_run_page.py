@@ -46,7 +46,7 @@ def test_a_page_of_a_training(run: Path) -> None:
 
 def test_a_run_that_is_not_finished(run: Path) -> None:
     (run / "result.json").unlink()
-    with pytest.raises(RunFolderError, match=r"is done: a report needs .*result\.json"):
+    with pytest.raises(RunFolderError, match=r"is done: there is no .*result\.json"):
         write_page(run)
     with pytest.raises(RunFolderError, match="no run in"):
         write_page(run / "winner")
