@@ -52,7 +52,8 @@ Count = Annotated[int, Field(ge=1)]
 Stride = Annotated[tuple[Count, Count], BeforeValidator(_stride)]
 Options = Annotated[tuple[Count, ...], BeforeValidator(_options), Field(min_length=1)]
 Kernels = Annotated[tuple[tuple[Count, Count], ...], BeforeValidator(_kernels), Field(min_length=1)]
-Shape = Annotated[tuple[Count, Count, Count], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+Side = Annotated[int, Field(ge=1, le=1 << 20)]  # costs take memory in proportion
+Shape = Annotated[tuple[Side, Side, Side], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
 class StageSpec(Table):
@@ -205,7 +206,11 @@ def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, s
 
 
 def _has(value: Any, part: Any) -> bool:
-    return part in value if isinstance(value, dict) else isinstance(value, list) and part < len(value)
+    return (
+        part in value
+        if isinstance(value, dict)
+        else isinstance(value, list) and isinstance(part, int) and part < len(value)
+    )
 
 
 def _nearest(title: str, loc: tuple[int | str, ...]) -> str:

@@ -29,6 +29,7 @@ from nas.pipeline.data_check import check_data
 from nas.pipeline.page import write_page
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions
+from nas.pipeline.study_plan import load_study
 from nas.plan.placement import MOST_ARENA_BYTES, require_room
 from nas.space import load_space
 from nas.space.lookup import find_architecture
@@ -89,6 +90,29 @@ def test_a_core_with_numbers_that_are_none(checkout: Path, tmp_path: Path, numbe
     (tmp_path / "cortex-m4.toml").write_text(text.replace("calls = ", f"calls = {number} # ", 1))
     with pytest.raises(SpecError, match="finite number"):
         load_core(str(tmp_path / "cortex-m4.toml"))
+
+
+def test_a_study_with_a_list_in_place_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text('schema = 1\nname = "one"\nfactors = { engine = [1, 2] }\n')
+    with pytest.raises(SpecError, match=r"factors\.engine"):
+        load_study(str(tmp_path / "one.toml"))
+
+
+@pytest.mark.parametrize(
+    "more", ["seeds = 1000000000", f"factors = {{{', '.join(f'f{n} = {{a = {{}}, b = {{}}}}' for n in range(30))}}}"]
+)
+def test_a_study_of_a_thousand_million_runs(tmp_path: Path, more: str) -> None:
+    factors = "" if "factors" in more else "\nfactors = { engine = { a = {}, b = {} } }"
+    (tmp_path / "one.toml").write_text(f'schema = 1\nname = "one"\n{more}{factors}\n')
+    with pytest.raises(SpecError, match="1,?000"):
+        load_study(str(tmp_path / "one.toml"))
+
+
+def test_a_network_for_an_image_of_a_kilometre(reference: Path, tmp_path: Path) -> None:
+    data = json.loads((reference / "winner" / "arch.json").read_text()) | {"input_shape": [10**9, 10, 1]}
+    (tmp_path / "arch.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="input_shape"):
+        find_architecture(str(tmp_path / "arch.json"))
 
 
 def test_a_constraint_file_of_another_kind(tmp_path: Path) -> None:
@@ -370,7 +394,7 @@ def test_a_campaign_survives_and_tells_what_ends_a_process() -> None:
     def read(folder: Path) -> None:
         match int((folder / "number").read_text()):
             case 0:
-                os.kill(os.getpid(), signal.SIGABRT)
+                os.kill(os.getpid(), signal.SIGKILL)
             case 1:
                 _ = np.ones(10_000_000)
             case 2:
@@ -383,5 +407,5 @@ def test_a_campaign_survives_and_tells_what_ends_a_process() -> None:
     )
     found = campaign.run(parser, "made", 0, 40)
     assert found.inputs == 40
-    assert {failure.split(" at ")[0] for failure in found.failures} == {"SIGABRT", "memory", "ZeroDivisionError"}
+    assert {failure.split(" at ")[0] for failure in found.failures} == {"SIGKILL", "memory", "ZeroDivisionError"}
     assert found.accepted + found.refused + sum(one.times for one in found.failures.values()) == 40
