@@ -20,11 +20,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LONGEST_LINE = 4000  # characters of a message
+
 
 class NasError(Exception):
     """Root of the tree; the command line prints its message and exits with ``exit_code``."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, of which no line is longer than a terminal bears: it may quote what a user gave."""
+        lines = super().__str__().split("\n")
+        return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines)
 
 
 class InputError(NasError):

@@ -12,6 +12,70 @@ from typing import IO, Any
 
 from nas.errors import InputError, RunFolderError
 
+LONGEST_REASON = 200  # characters
+
+
+def read_bytes(path: Path, error: type[InputError] = InputError, hint: str = "") -> bytes:
+    """The content of a file; ``hint`` says what to do where there is none.
+
+    Raises:
+        InputError: it is not there, cannot be read, or is no file but a pipe or a device, which may never end.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise error(f"{path}: is no file")
+        return path.read_bytes()
+    except (OSError, ValueError) as cause:  # a ValueError: a name with a zero in it
+        reason = f"{path}: cannot be read ({getattr(cause, 'strerror', cause)})"
+        raise error(f"{reason}; {hint}" if hint else reason) from cause
+
+
+def read_text(path: Path, error: type[InputError] = InputError) -> str:
+    """The content of a file of text, as ``read_bytes``; what is no UTF-8 becomes a replacement character."""
+    return read_bytes(path, error).decode(errors="replace")
+
+
+def read_json(path: Path, error: type[InputError] = InputError) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: as ``read_bytes``, or it is no JSON.
+    """
+    return parse_json(read_bytes(path, error), path, error)
+
+
+def parse_json(text: bytes, origin: Path, error: type[InputError] = InputError) -> Any:
+    """JSON of a file.
+
+    Raises:
+        InputError: it is none, or nested too deep, or has a number of more than 4,300 digits.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as cause:
+        raise error(f"{origin}: not JSON: {cause}") from cause
+
+
+def optional_text(value: Any) -> str | None:
+    """A value of JSON that is text or null; else ``TypeError``."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"expected text or null, found {value!r}")
+    return value
+
+
+@contextmanager
+def as_written(path: Path, error: type[InputError] = InputError) -> Iterator[None]:
+    """Of a file that we write ourselves: what does not fit in it was edited, or is of another version.
+
+    Raises:
+        InputError: in place of what using a wrong value raises.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as cause:
+        what = f"{type(cause).__name__}: {cause}".replace("\n", " ")[:LONGEST_REASON]
+        raise error(f"{path}: not as this version of nas writes it ({what})") from cause
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
@@ -57,21 +121,6 @@ def read_checkpoint(path: Path, **options: Any) -> Any:
         raise RunFolderError(
             f"{path}: no checkpoint of tensors and plain values ({reason}); delete it to begin again"
         ) from cause
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """Tensors by name, of a ``.safetensors`` file.
-
-    Raises:
-        RunFolderError: it is none, or is damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(path))
-    except SafetensorError as cause:
-        raise RunFolderError(f"{path}: no file of weights: {cause}") from cause
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -17,6 +17,7 @@ OPS_UNITS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 MILLISECOND_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
+LONGEST_QUOTE = 80  # characters
 _NUMBER = re.compile(r"\s*(-?\d+(?:_\d+)*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -52,6 +53,11 @@ def format_bytes(count: int) -> str:
 def format_ops(count: int) -> str:
     """Show an op count in millions: ``format_ops(5_313_536) == "5.31 M"``."""
     return f"{count / 1e6:.2f} M"
+
+
+def quoted(text: str) -> str:
+    """What a user wrote, on one line and no longer than a message bears."""
+    return repr(text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}...")
 
 
 def cost_flag(name: str) -> str:

@@ -29,8 +29,9 @@ from nas.export.c.emit import c_files, write_c
 from nas.export.c.program import make_program
 from nas.export.c_source import write_c_source
 from nas.export.flatbuffer import FILE_IDENTIFIER, load
-from nas.files import read_checkpoint, read_weights
+from nas.files import read_checkpoint
 from nas.harness.firmware import find_compiler
+from nas.models.network import load_weights
 from nas.pipeline import ablate
 from nas.pipeline.emulate import export_c
 from nas.pipeline.reporter import Reporter
@@ -39,8 +40,9 @@ from nas.pipeline.submit import _read
 from nas.plan.placement import Placement
 from nas.processes import environment
 from nas.report.memory_plot import render_memory_plot
-from nas.report.page import Card, Layer, Page, Picture, Published, StudyPage, classes_of, render_page
+from nas.report.page import Card, Layer, Page, Picture, StudyPage, classes_of, render_page
 from nas.report.plan_plot import render_plan_plot
+from nas.report.published_plot import KnownNetwork
 from nas.submission.tree import Result
 from nas.tasks.cifar10_pickle import read_pickle
 
@@ -79,6 +81,10 @@ def archive(content: Any) -> bytes:
     return file.getvalue()
 
 
+def read_weights(path: Path) -> None:
+    load_weights(torch.nn.Linear(1, 1), path)
+
+
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("wrap", [archive, pickle.dumps], ids=["archive", "pickle"])
 @pytest.mark.parametrize("read", [read_checkpoint, read_weights, read_pickle])
@@ -114,7 +120,7 @@ def test_a_damaged_checkpoint_is_told_with_its_place(content: bytes, tmp_path: P
     file.write_bytes(content)
     with pytest.raises(RunFolderError, match=r"checkpoint\.pt.*delete it to begin again"):
         read_checkpoint(file)
-    with pytest.raises(RunFolderError, match=r"checkpoint\.pt: no file of weights"):
+    with pytest.raises(RunFolderError, match=r"checkpoint\.pt: no weights of this network"):
         read_weights(file)
 
 
@@ -289,7 +295,7 @@ class Tags(HTMLParser):
 
 def run_page(name: str) -> Page:
     picture = Picture(name, b"<svg/>", name)
-    layer, published = Layer(name, name, name, 1, 0.5, 2, 3, 0.5), Published(name, 1, 2, 3)
+    layer, published = Layer(name, name, name, 1, 0.5, 2, 3, 0.5), KnownNetwork(name, 1, 2, 3, 0.9)
     rows = classes_of([name, name], [[1, 1], [0, 2]], [[2, 0], [1, 1]])
     card = Card(name, name, name, 0.5)
     return Page(name, name, name, [card], [picture], [layer], [(name, name)], name, name, rows, [published])

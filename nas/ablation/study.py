@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +14,8 @@ from pydantic import Field, model_validator
 
 from nas.errors import InputError
 from nas.space.spec import Name, Table
+
+MOST = 1000  # seeds, and arms: a slip of the finger must not fill the memory
 
 Options = Mapping[str, Any]
 """Flags of ``nas search``, with ``_`` for ``-``. Also ``recipe`` as a table of what changes in the recipe, and
@@ -34,7 +38,7 @@ class Study(Table):
     name: Name
     description: str = ""
     design: Annotated[Design, Field(strict=False)] = Design.FULL
-    seeds: Annotated[int, Field(ge=1)] = 3
+    seeds: Annotated[int, Field(ge=1, le=MOST)] = 3
     tme: Annotated[float, Field(gt=0)] | None = None
     """What each search may cost, in trainings of a winner; by itself, no run has such a bound."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -47,6 +51,8 @@ class Study(Table):
         for factor, levels in self.factors.items():
             if len(levels) < 2:
                 raise ValueError(f"factors.{factor}: two levels or more are needed, found {len(levels)}")
+        if self.design is Design.FULL and math.prod(map(len, self.factors.values())) > MOST:
+            raise ValueError(f"factors: more than {MOST:,} combinations of levels; design = 'one-at-a-time' has fewer")
         if not self.factors:
             raise ValueError("factors: one or more are needed")
         for (one, its), (other, others) in itertools.combinations(self.factors.items(), 2):
@@ -142,7 +148,7 @@ def _level(factor: str, name: str) -> dict[str, Any]:
 
 
 def _typed(value: str) -> Any:
-    """Numbers and truth values as such; everything else is text."""
+    """Numbers of up to 18 digits and truth values as such; everything else is text."""
     if value in ("true", "false"):
         return value == "true"
-    return int(value) if value.isdecimal() else value
+    return int(value) if re.fullmatch(r"\d{1,18}", value) else value

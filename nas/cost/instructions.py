@@ -27,7 +27,8 @@ WORD = 4  # bytes that kernels load at once
 MILLI = 1000  # what a turn takes is known to a thousandth, and added up in integers: exact for one network and for many
 
 Counts = dict[str, Count]
-Fits = dict[str, dict[str, float]]
+Turn = Annotated[float, Field(ge=-1e6, le=1e6)]  # a fit may be a little below zero
+Fits = dict[str, dict[str, Turn]]
 
 
 class CyclesSpec(Table):

@@ -14,7 +14,7 @@ from typing import Any
 
 from nas.engines.base import Candidate
 from nas.errors import BusyRunError, InputError, RunFolderError
-from nas.files import write_json
+from nas.files import as_written, parse_json, read_bytes, read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,27 @@ class RunFolder:
         Raises:
             RunFolderError: it was edited into something else.
         """
-        try:
-            record = json.loads(self.record_file.read_text())
-            if record["schema"] != 1:
-                raise RunFolderError(
-                    f"{self.record_file}: schema {record['schema']!r} is not known; this version reads 1"
-                )
-        except (ValueError, KeyError, TypeError) as cause:
-            raise RunFolderError(f"{self.record_file}: not a run record: {cause}") from cause
-        return dict(record)
+        record = read_json(self.record_file, RunFolderError)
+        if not isinstance(record, dict) or "schema" not in record:
+            raise RunFolderError(f"{self.record_file}: not a run record: no schema")
+        if record["schema"] != 1:
+            raise RunFolderError(f"{self.record_file}: schema {record['schema']!r} is not known; this version reads 1")
+        return record
+
+    @contextmanager
+    def result(self) -> Iterator[dict[str, Any]]:
+        """What ``result.json`` says, for a block that takes what it needs of it.
+
+        Raises:
+            RunFolderError: the run is not finished, or the file was edited into something else.
+        """
+        path = self.path / "result.json"
+        if not path.is_file():
+            status = self.record().get("status", "not finished")
+            raise RunFolderError(f"the run in {self.path} is {status}: there is no {path}")
+        report = read_json(path, RunFolderError)
+        with as_written(path, RunFolderError):
+            yield report
 
     def update(self, **changes: Any) -> None:
         """Change top-level keys of the record."""
@@ -97,13 +109,13 @@ class RunFolder:
         file = self.path / "candidates.jsonl"
         if not file.exists():
             return []
-        content = file.read_bytes()
+        content = read_bytes(file, RunFolderError)
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             os.truncate(file, len(whole))
         try:
-            return [Candidate.from_json(json.loads(line)) for line in whole.splitlines()]
-        except (ValueError, KeyError, TypeError, InputError) as cause:
+            return [Candidate.from_json(parse_json(line, file)) for line in whole.splitlines()]
+        except (ValueError, KeyError, TypeError, AttributeError, InputError) as cause:
             raise RunFolderError(f"{file}: not a list of candidates: {cause}") from cause
 
     def append(self, candidate: Candidate) -> None:

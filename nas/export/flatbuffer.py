@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +17,12 @@ from nas.errors import InputError
 
 FILE_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file (schema.fbs: file_identifier)
 OFFLINE_PLAN = b"OfflineMemoryAllocation"  # metadata with offsets of tensors, which TFLM's planner obeys
+
+
+# What following a damaged flatbuffer can end in: the binding checks nothing.
+DAMAGE = (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
+TABLE_BYTES = 8  # that a table takes in a file at least: the offset to it, and its own to a vtable
+SHARED = 4  # times that the text of a file may be shared by its tables
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,11 @@ def load(model: bytes) -> Any:
     if model[4:8] != FILE_IDENTIFIER:
         raise InputError(f"not a TFLite model: bytes 4 to 8 are {model[4:8]!r}, expected {FILE_IDENTIFIER!r}")
     try:
-        tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+        root = schema.Model.GetRootAsModel(model, 0)
+        _require_no_bomb(root, len(model))
+        tree = schema.ModelT.InitFromObj(root)
         _follow_references(tree)
-    except (struct.error, IndexError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(f"damaged TFLite model of {len(model):,} bytes: {error}") from error
     return tree
 
@@ -77,7 +86,7 @@ def operator_names(model: bytes) -> list[str]:
 def operator_name(tree: Any, operator: Any) -> str:
     """Name one operator of an unpacked model; a code beyond 127 sits in the newer of two fields."""
     code = tree.operatorCodes[operator.opcodeIndex]
-    return _names("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return _name("BuiltinOperator", max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def tensors(model: bytes) -> list[Tensor]:
@@ -89,13 +98,71 @@ def tensors(model: bytes) -> list[Tensor]:
 def input_detail(model: bytes) -> TensorDetail:
     """Describe the first input."""
     tree = load(model)
-    return _detail(tree, int(tree.subgraphs[0].inputs[0]))
+    return _detail(tree, tree.subgraphs[0].inputs, "input")
 
 
 def output_detail(model: bytes) -> TensorDetail:
     """Describe the first output."""
     tree = load(model)
-    return _detail(tree, int(tree.subgraphs[0].outputs[0]))
+    return _detail(tree, tree.subgraphs[0].outputs, "output")
+
+
+def _require_no_bomb(root: Any, size: int) -> None:
+    """Refuse a file whose tables share each other, before they are unpacked into as many objects.
+
+    Offsets may name the same table over and over, so that some kilobytes unpack into gigabytes. A sound file has each
+    table once.
+
+    Raises:
+        ValueError: more tables, or more text, than a file of this size has room for.
+    """
+    tables = text = 0
+    for count in _vectors(root):
+        tables += count
+        if tables * TABLE_BYTES > size:
+            raise ValueError(f"{tables:,} tables or more in {size:,} bytes")
+    for name in _texts(root):
+        text += len(name or b"")
+        if text > SHARED * size:
+            raise ValueError(f"{text:,} bytes of names or more in {size:,}")
+
+
+def _vectors(root: Any) -> Iterator[int]:
+    """Lengths of all vectors of tables."""
+    yield root.OperatorCodesLength()
+    yield root.BuffersLength()
+    yield root.MetadataLength()
+    yield root.SignatureDefsLength()
+    for position in range(root.SignatureDefsLength()):
+        yield root.SignatureDefs(position).InputsLength()
+        yield root.SignatureDefs(position).OutputsLength()
+    yield root.SubgraphsLength()
+    for graph in map(root.Subgraphs, range(root.SubgraphsLength())):
+        yield graph.TensorsLength()
+        yield graph.OperatorsLength()
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            yield tensor.VariantTensorsLength()
+            if (sparsity := tensor.Sparsity()) is not None:
+                yield sparsity.DimMetadataLength()
+
+
+def _texts(root: Any) -> Iterator[bytes | None]:
+    """All text of any length; reading it copies it."""
+    yield root.Description()
+    for code in map(root.OperatorCodes, range(root.OperatorCodesLength())):
+        yield code.CustomCode()
+    for item in map(root.Metadata, range(root.MetadataLength())):
+        yield item.Name()
+    for signature in map(root.SignatureDefs, range(root.SignatureDefsLength())):
+        yield signature.SignatureKey()
+        for entry in map(signature.Inputs, range(signature.InputsLength())):
+            yield entry.Name()
+        for entry in map(signature.Outputs, range(signature.OutputsLength())):
+            yield entry.Name()
+    for graph in map(root.Subgraphs, range(root.SubgraphsLength())):
+        yield graph.Name()
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            yield tensor.Name()
 
 
 def _follow_references(tree: Any) -> None:
@@ -116,14 +183,18 @@ def _tensor(tree: Any, index: int) -> Tensor:
     return Tensor(
         index=index,
         shape=() if raw.shape is None else tuple(int(size) for size in raw.shape),
-        dtype=_names("TensorType")[raw.type].lower(),
+        dtype=_name("TensorType", raw.type).lower(),
         scales=() if quantization is None else _floats(quantization.scale),
         zero_points=() if quantization is None else _ints(quantization.zeroPoint),
         data_bytes=0 if data is None else len(data),
     )
 
 
-def _detail(tree: Any, index: int) -> TensorDetail:
+def _detail(tree: Any, indices: Any, what: str) -> TensorDetail:
+    """Of the first of them."""
+    if indices is None or not len(indices):
+        raise InputError(f"the model has no {what}")
+    index = int(indices[0])
     tensor = _tensor(tree, index)
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         raise InputError(f"tensor {index} of the model is not quantised per tensor: {tensor.dtype}")
@@ -136,6 +207,18 @@ def _floats(vector: Any) -> tuple[float, ...]:
 
 def _ints(vector: Any) -> tuple[int, ...]:
     return () if vector is None else tuple(int(value) for value in vector)
+
+
+def _name(enum: str, value: int) -> str:
+    """Of one value of a schema enumeration.
+
+    Raises:
+        InputError: it has no such value.
+    """
+    found = _names(enum).get(value)
+    if found is None:
+        raise InputError(f"the model has the {enum} {value}, which this version does not know")
+    return found
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InputError
-from nas.export.flatbuffer import OFFLINE_PLAN, load, operator_name
+from nas.export.flatbuffer import DAMAGE, OFFLINE_PLAN, load, operator_name
 from nas.model_file import FileOp, FileTensor, ModelFile
 
 OFFLINE_HEADER = 3  # version, subgraph, number of tensors; then one offset for each tensor
-# What following a damaged flatbuffer can end in: the binding checks nothing.
-DAMAGE = (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError)
 
 
 def read_model(model: bytes) -> ModelFile:

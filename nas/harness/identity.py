@@ -20,6 +20,7 @@ import numpy as np
 from nas.errors import InputError, ValidationError
 from nas.export.flatbuffer import load, tensors
 from nas.harness.tflm import ample_arena_bytes
+from nas.plan.placement import require_room
 from nas.processes import environment
 
 SAMPLES = 20
@@ -102,9 +103,10 @@ def random_inputs(model: bytes, seed: int = SEED) -> list[list[Array]]:
     of more than 16 bits are 0 or 1, as they may be indices.
 
     Raises:
-        InputError: an input of a type of which there is no random value, such as text.
+        InputError: an input of a type of which there is no random value, such as text, or far too large.
     """
     details = [tensors(model)[index] for index in load(model).subgraphs[0].inputs]
+    require_room(sum(detail.elements for detail in details))
     rng = np.random.default_rng(seed)
     return [[_random(rng, detail.shape, detail.dtype) for detail in details] for _ in range(SAMPLES)]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.errors import RunFolderError
 from nas.space.graph import Graph, Op, OpKind, same_padding
 
 
@@ -144,3 +149,27 @@ def build_network(graph: Graph, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(graph)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Take the weights that a run kept.
+
+    Raises:
+        RunFolderError: the file is not there, damaged, or of another network.
+    """
+    with readable_weights(path):
+        network.load_state_dict(load_file(path))
+
+
+@contextmanager
+def readable_weights(path: Path) -> Iterator[None]:
+    """What is wrong with a file of weights, in the words of users.
+
+    Raises:
+        RunFolderError: in place of what reading it raises.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as cause:
+        reason = " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
+        raise RunFolderError(f"{path}: no weights of this network ({reason}); train it again") from cause

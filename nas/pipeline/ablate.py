@@ -15,7 +15,7 @@ from typing import Any
 
 from nas.ablation.study import Study
 from nas.errors import InterruptedRunError, NasError, RunFolderError
-from nas.files import write_json
+from nas.files import as_written, read_json, write_json
 from nas.pipeline.cell import BUSY, end_with, run_cell
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.study_files import write_study
@@ -65,7 +65,8 @@ def resume_study(folder: Path) -> tuple[Study, list[Cell]]:
     record = folder / RECORD
     if not record.is_file():
         raise RunFolderError(f"no study in {folder}: there is no {record}")
-    study = Study.model_validate(json.loads(record.read_text()))
+    with as_written(record, RunFolderError):
+        study = Study.model_validate(read_json(record, RunFolderError))
     return study, plan_study(study, folder)
 
 
@@ -78,7 +79,7 @@ def default_folder(study: Study) -> Path:
 def _claim(study: Study, folder: Path) -> None:
     record, asked = folder / RECORD, study.model_dump(mode="json", by_alias=True)
     if record.is_file():
-        if json.loads(record.read_text()) != asked:
+        if read_json(record, RunFolderError) != asked:
             raise RunFolderError(f"{folder} holds another study; give another --out")
         return
     try:

@@ -5,7 +5,6 @@ Nothing of the package is imported before the study's ``defaults`` are set: modu
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -75,7 +74,16 @@ def measured(folder: Path) -> dict[str, Any] | None:
     proof = folder / "winner" / "validation.json"
     if not proof.is_file():
         return None
-    run, winner = json.loads((folder / "run.json").read_text()), json.loads(proof.read_text())
+    from nas.engines.run_folder import RunFolder
+    from nas.errors import RunFolderError
+    from nas.files import as_written, read_json
+
+    run, winner = RunFolder.open(folder).record(), read_json(proof, RunFolderError)
+    with as_written(proof, RunFolderError):
+        return _figures(folder, run, winner)
+
+
+def _figures(folder: Path, run: dict[str, Any], winner: dict[str, Any]) -> dict[str, Any]:
     budget, latency = run["budget"], winner["latency_ms"]
     found = {**winner["measured"], "ops": winner["predicted"]["ops"]}
     over = [name for name in ("flash_bytes", "sram_bytes") if budget.get(name) and found[name] > budget[name]]

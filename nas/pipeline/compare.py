@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError, RunFolderError
+from nas.errors import InputError
 
 
 def compare_runs(runs: Sequence[Path]) -> list[dict[str, Any]]:
@@ -27,30 +26,37 @@ def compare_runs(runs: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    run = RunFolder.open(path)
-    result = path / "result.json"
-    if not result.is_file():
-        raise RunFolderError(f"the run in {path} is {run.record().get('status', 'not finished')}: there is no {result}")
-    report = json.loads(result.read_text())
+    with RunFolder.open(path).result() as report:
+        return _described(path, report)
+
+
+def _described(path: Path, report: dict[str, Any]) -> dict[str, Any]:
     winner, search, latency = report["winner"], report["search"], report["winner"].get("latency_ms")
     return {
         "run": str(path),
-        "task": report["task"],
+        "task": str(report["task"]),
         "space": report["space"],
         "engine": report["engine"],
         "network": winner["summary"],
-        "metric": winner["metric"],
-        "int8_score": winner["int8_score"],
-        "float_score": winner["float_score"],
-        "flash_bytes": winner["measured"]["flash_bytes"],
-        "sram_bytes": winner["measured"]["sram_bytes"],
-        "ops": winner["predicted"]["ops"],
-        "latency_ms": latency and latency["modelled"],
+        "metric": str(winner["metric"]),
+        "int8_score": _number(winner["int8_score"]),
+        "float_score": _number(winner["float_score"]),
+        "flash_bytes": _number(winner["measured"]["flash_bytes"]),
+        "sram_bytes": _number(winner["measured"]["sram_bytes"]),
+        "ops": _number(winner["predicted"]["ops"]),
+        "latency_ms": _number(latency and latency["modelled"]),
         "epochs": search["winner_epochs"],
-        "tme": search.get("tme"),
+        "tme": _number(search.get("tme")),
         "seed": report["seed"],
         "data": report["data"]["name"],
         "synthetic": report["data"]["synthetic"],
         "test": winner["int8_total"],
-        "fingerprint": report["data"]["fingerprint"],
+        "fingerprint": str(report["data"]["fingerprint"]),
     }
+
+
+def _number(value: Any) -> Any:
+    """A number, or null where it is not known; else ``TypeError``."""
+    if value is not None and not isinstance(value, int | float):
+        raise TypeError(f"expected a number, found {value!r}")
+    return value

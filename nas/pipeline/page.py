@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
@@ -12,7 +11,7 @@ from typing import Any
 from nas import __version__
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, NasError, RunFolderError
-from nas.files import write_bytes
+from nas.files import read_json, write_bytes
 from nas.pipeline.cost import ModelCost, find_cost
 from nas.pipeline.request import SearchOptions
 from nas.report.memory_plot import render_memory_plot
@@ -35,18 +34,16 @@ def write_page(run: Path, out: Path | None = None) -> Path:
         RunFolderError: no run there, or one that is not finished.
     """
     folder = RunFolder.open(run)
-    result = run / "result.json"
-    if not result.is_file():
-        status = folder.record().get("status", "not finished")
-        raise RunFolderError(f"the run in {run} is {status}: a report needs {result}")
+    with folder.result() as report:
+        page = render_page(_page(folder, report))
     path = out or run / FILE
-    write_bytes(path, render_page(_page(folder, json.loads(result.read_text()))))
+    write_bytes(path, page)
     return path
 
 
 def _page(run: RunFolder, report: dict[str, Any]) -> Page:
     winner, data, record = report["winner"], report["data"], run.record()
-    proof = json.loads((run.winner / "validation.json").read_text())
+    proof = read_json(run.winner / "validation.json", RunFolderError)
     cost = find_cost(str(run.path))
     assert isinstance(cost, ModelCost)
     published = _published(report)

@@ -7,6 +7,7 @@ and grids in the file are our own in either case; the weights that the converter
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,17 +18,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from nas.errors import ValidationError
+from nas.errors import RunFolderError, ValidationError
 from nas.export.flatbuffer import output_detail
 from nas.export.int8_file import read_int8, write_int8
 from nas.export.onnx_export import export_onnx
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
-from nas.files import read_weights
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.models.int8 import Grid
-from nas.models.network import Network
+from nas.models.network import Network, load_weights, readable_weights
 from nas.models.quantized import QuantizedNetwork
 from nas.pipeline.session import Session
 from nas.space.graph import Graph
@@ -177,13 +177,20 @@ def save(network: QuantizedNetwork, path: Path) -> None:
 
 
 def load(path: Path, graph: Graph) -> QuantizedNetwork:
-    """What ``save`` wrote of a network of that graph."""
-    weights = read_weights(path)
-    with safe_open(path, "pt") as file:
-        kept = file.metadata()
-    pairs = [kept[f"grid.{i}"].split() for i in range(len(graph.shapes))]
-    network = QuantizedNetwork(Network(graph), graph, [Grid(float(scale), int(zero)) for scale, zero in pairs])
-    network.load_state_dict(weights)
+    """What ``save`` wrote of a network of that graph.
+
+    Raises:
+        RunFolderError: the file is damaged, or of another network.
+    """
+    with readable_weights(path):
+        with safe_open(path, "pt") as file:
+            kept = file.metadata() or {}
+        pairs = [kept[f"grid.{i}"].split() for i in range(len(graph.shapes))]
+        grids = [Grid(float(scale), int(zero)) for scale, zero in pairs]
+    if not all(math.isfinite(grid.scale) and grid.scale > 0 and abs(grid.zero_point) <= 128 for grid in grids):
+        raise RunFolderError(f"{path}: holds a grid that no INT8 tensor has; train the network again")
+    network = QuantizedNetwork(Network(graph), graph, grids)
+    load_weights(network, path)
     return network
 
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from nas import defaults
 from nas.budget import Budget, make_budget, reachable
 from nas.engines import get_engine
@@ -64,13 +66,15 @@ class SearchOptions:
         """Read what ``to_json`` wrote.
 
         Raises:
-            RunFolderError: keys are missing or unknown.
+            RunFolderError: keys are missing or unknown, or a value is of a wrong type.
         """
         try:
-            settings = TaskSettings.from_json(data.get("settings", {}))
-            return cls(**{**data, "start": tuple(data.get("start", ())), "settings": settings})
-        except TypeError as cause:
+            asked = cls(**{**data, "settings": TaskSettings.from_json(data.get("settings", {}))})
+            return TypeAdapter(cls).validate_python(asdict(asked))
+        except (TypeError, AttributeError) as cause:
             raise RunFolderError(f"{origin}: request: {cause}") from cause
+        except ValueError as cause:
+            raise RunFolderError(f"{origin}: request: {' '.join(str(cause).split())}") from cause
 
 
 class Scoring(StrEnum):

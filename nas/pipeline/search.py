@@ -45,6 +45,7 @@ RECORDED_PACKAGES = (
     "ai-edge-litert",
     "tflite-micro",
 )
+SPENT = ("elapsed_seconds", "search_seconds", "search_epochs", "winner_epochs")  # of a record, where they are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,9 @@ def resume_search(folder: Path, reporter: Reporter, storage: str | None = None) 
             request, sha256 = record["request"], record["space"]["sha256"]
         except (KeyError, TypeError) as cause:
             raise RunFolderError(f"{run.record_file}: not the record of a search: no {cause}") from cause
+        for key in SPENT:
+            if not isinstance(record.get(key, 0), int | float):
+                raise RunFolderError(f"{run.record_file}: {key} is {record[key]!r}, expected a number")
         options = SearchOptions.from_json(request, run.record_file)
         if storage is not None and without_password(storage) != options.storage:
             raise InputError(f"{folder} was started with --storage {options.storage}, not {without_password(storage)}")

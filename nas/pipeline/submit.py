@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError
 from nas.export.c_source import identifier
-from nas.files import write_bytes, write_json
+from nas.files import read_json, write_bytes, write_json
 from nas.harness.mlperf.runner import DirectLink, Runner
 from nas.harness.mlperf.session import LIST, open_session
 from nas.pipeline.bench import MeterPort, Mode, measure
@@ -106,10 +105,8 @@ def _description(result: Result, organisation: str) -> dict[str, str]:
 
 
 def _task(run: Path) -> str:
-    result = RunFolder.open(run).path / "result.json"
-    if not result.is_file():
-        raise InputError(f"the run in {run} is not finished: there is no {result}")
-    task = str(json.loads(result.read_text())["task"])
+    with RunFolder.open(run).result() as report:
+        task = str(report["task"])
     if task not in BENCHMARKS:
         raise InputError(f"{run}: MLPerf Tiny has no {task}: it has {', '.join(BENCHMARKS)}")
     return task
@@ -129,11 +126,11 @@ def _is_measured(record: Path, run: Path) -> bool:
 
 def _read(record: Path) -> Result:
     try:
-        result = Result(**json.loads(record.read_text()))
+        result = Result(**read_json(record))
         if result.system != record.parent.name:  # files are named after it
             raise ValueError("moved")
         return result
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, InputError):
         raise InputError(
             f"{record}: of another version of this tool; delete it, and its run is measured again"
         ) from None
@@ -150,7 +147,7 @@ def _measure_and_write(
     throughput = measures(Mode.PERFORMANCE, folder / Mode.PERFORMANCE.value)["throughput"]
     emulation = emulate(open_tested(run, task, None).model, place.core)
     costs = emulation.costs(np.zeros((1, *emulation.core.input_shape[1:]), np.int8))
-    validation = json.loads((run / "winner" / "validation.json").read_text())
+    validation = read_json(run / "winner" / "validation.json")
     found = {
         **described,
         "benchmark": task,
@@ -206,7 +203,7 @@ def _write_code(run: Path, task: str, code: Path) -> None:
         shutil.copyfile(run / "winner" / name, code / name)
     shutil.copyfile(run / "run.json", code / "run.json")
     export_c(run, code / f"{task}_c")
-    record = json.loads((run / "run.json").read_text())
+    record = RunFolder.open(run).record()
     asked = record.get("request", record)
     flags = {
         "data": Path(asked.get("data") or "DATA").name,  # where it lies on this machine is nobody's business

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
-from nas.files import read_weights
 from nas.space.lookup import find_architecture
 from nas.tasks import Task
 from nas.tasks.base import outputs_of
@@ -43,11 +42,11 @@ def load_teacher(run: str | None, session: Session) -> Network | None:
     """The network of a run with its weights, and its score on the validation split told to the user."""
     if run is None:
         return None
-    from nas.models.network import build_network
+    from nas.models.network import build_network, load_weights
     from nas.units import format_score
 
     network = build_network(find_architecture(run).graph, session.seed)
-    network.load_state_dict(read_weights(Path(run, WEIGHTS)))
+    load_weights(network, Path(run, WEIGHTS))
     network.to(session.device)
     score = format_score(session.task.metric, session.validate(network))
     session.reporter.note(f"teacher: {find_architecture(run).summary()}, {score} on the validation split")

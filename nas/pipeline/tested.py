@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, RunFolderError
 from nas.export.flatbuffer import input_detail, output_detail
+from nas.files import as_written, optional_text, read_json
 from nas.tasks import Task, TaskSettings, get_task
 from nas.tasks.base import InputQuantization, Int8Array
 from nas.tasks.metric import Metric, find_metric
@@ -46,9 +46,9 @@ def open_tested(what: Path, task_name: str, data: str | None) -> Tested:
         RunFolderError: no run, or one without a model.
     """
     path, run = _find_model(what)
-    model, asked = path.read_bytes(), _asked(run)
-    data = data or asked.get("data")
-    task = _fitted(get_task(task_name, data, TaskSettings.from_json(asked.get("settings", {}))), model)
+    model, (own, settings) = path.read_bytes(), _asked(run)
+    data = data or own
+    task = _fitted(get_task(task_name, data, settings), model)
     convert = _input_converter(model, task)
     _require_classes(path, model, task)
     output = output_detail(model)
@@ -67,10 +67,14 @@ def _find_model(what: Path) -> tuple[Path, RunFolder | None]:
     return what, None
 
 
-def _asked(run: RunFolder | None) -> dict[str, Any]:
-    """What a run was asked for; nothing where there is none."""
-    record = run.record() if run else {}
-    return dict(record.get("request", record))
+def _asked(run: RunFolder | None) -> tuple[str | None, TaskSettings]:
+    """The data and settings that a run was asked for; none where there is no run."""
+    if run is None:
+        return None, TaskSettings()
+    record = run.record()
+    with as_written(run.record_file, RunFolderError):
+        asked = record.get("request", record)
+        return optional_text(asked.get("data")), TaskSettings.from_json(asked.get("settings", {}))
 
 
 def _fitted(task: Task, model: bytes) -> Task:
@@ -92,7 +96,9 @@ def _require_classes(path: Path, model: bytes, task: Task) -> None:
         raise InputError(f"{path} tells {outputs} classes apart, the task {task.name} has {len(task.classes)} here")
     record = path.parent / "validation.json"
     if task.custom and record.is_file():
-        trained = json.loads(record.read_text())["data"]["classes"]
+        proof = read_json(record, RunFolderError)
+        with as_written(record, RunFolderError):
+            trained = [str(name) for name in proof["data"]["classes"]]
         if trained != list(task.classes):
             raise InputError(f"{path} was trained for {', '.join(trained)}; the data has {', '.join(task.classes)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,14 +17,14 @@ from nas.cost.latency import Latency
 from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
 from nas.cost.sram import greedy_bytes, head
-from nas.errors import ValidationError
+from nas.errors import RunFolderError, ValidationError
 from nas.export.c_source import write_c_source
 from nas.export.model_reader import read_model
-from nas.files import read_weights, write_bytes, write_json
+from nas.files import as_written, read_json, write_bytes, write_json
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
-from nas.models.network import Network, build_network
+from nas.models.network import Network, build_network, load_weights
 from nas.pipeline.parity import Exported, measure_parity
 from nas.pipeline.plan import with_plan
 from nas.pipeline.quantize import FineTuning, output_grid, quantize
@@ -160,9 +159,11 @@ def train_fully(
     weights, checkpoint = folder / "weights.safetensors", folder / "checkpoint.pt"
     if weights.exists():
         network = build_network(architecture.graph, session.seed)
-        network.load_state_dict(read_weights(weights))
+        load_weights(network, weights)
         network.to(session.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network, [Epoch(**epoch) for epoch in json.loads((folder / "training.json").read_text())]
+        epochs = read_json(folder / "training.json", RunFolderError)
+        with as_written(folder / "training.json", RunFolderError):
+            return network, [Epoch(**epoch) for epoch in epochs]
     network, history = session.train(architecture, finish.epochs, "winner", checkpoint, teacher=finish.teacher)
     write_json(folder / "training.json", [asdict(epoch) for epoch in history])
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}

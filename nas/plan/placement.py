@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from nas.errors import InputError
 
+MOST_ARENA_BYTES = 1 << 24  # that is planned or replayed: no microcontroller has more; a replay takes 24 times as much
 ALIGNMENT = 16  # MicroArenaBufferAlignment(): of every buffer in TFLM's plan
 
 ALSO = {"plan": "", "kernels": ", or several of them with commas between"}
@@ -122,3 +123,13 @@ class Placement:
 def aligned(size: Count) -> Count:
     """Bytes that a buffer takes in the plan."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def require_room(arena_bytes: int) -> None:
+    """Refuse what no microcontroller holds, before memory and hours go into it.
+
+    Raises:
+        InputError: it is more than ``MOST_ARENA_BYTES``.
+    """
+    if arena_bytes > MOST_ARENA_BYTES:
+        raise InputError(f"its activations take {arena_bytes:,} bytes, at most {MOST_ARENA_BYTES:,} are planned")

@@ -9,7 +9,7 @@ from nas.model_file import ModelFile
 from nas.plan.buffers import DECIDED_BY_TFLM
 from nas.plan.greedy import planned_bytes, tflm_placements
 from nas.plan.order import best_order
-from nas.plan.placement import DEFAULT_PLANNING, Placement, Planning
+from nas.plan.placement import DEFAULT_PLANNING, Placement, Planning, require_room
 from nas.plan.polish import polish
 from nas.plan.problem import Problem, make_problem
 from nas.plan.solver import solve
@@ -49,7 +49,8 @@ def plan_model(model: ModelFile, planning: Planning = DEFAULT_PLANNING) -> Plan:
         planning: kind and kernels; default: overlaps that are safe on the reference kernels and on CMSIS-NN.
 
     Raises:
-        InputError: several subgraphs, for which TFLM has no offline plans; or a damaged operator.
+        InputError: several subgraphs, for which TFLM has no offline plans; a damaged operator; or
+            activations that no microcontroller holds.
     """
     if model.subgraphs > 1:
         raise InputError(f"the model has {model.subgraphs} subgraphs: TFLM obeys a memory plan only where there is one")
@@ -62,6 +63,7 @@ def plan_model(model: ModelFile, planning: Planning = DEFAULT_PLANNING) -> Plan:
 def _best_plan(model: ModelFile, planning: Planning) -> Plan:
     given = tuple(range(len(model.ops)))
     best = Plan(given, None, tflm_placements(model))
+    require_room(best.planned_bytes)
     if not planning.kind.plans:
         return best
     for kernels in dict.fromkeys(((), planning.overlapping)):

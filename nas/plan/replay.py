@@ -15,7 +15,7 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.model_file import BITS, FileOp, ModelFile, tensor_bytes
-from nas.plan.placement import Kernels, Placement
+from nas.plan.placement import Kernels, Placement, require_room
 from nas.plan.replay_loops import NOTHING, copies, elements, max_pool_in_place, windows
 from nas.plan.replay_orders import Copies, Elements, Order, orders
 from nas.plan.replay_windows import MaxPoolInPlace, Windows
@@ -57,6 +57,7 @@ class _Arena:
         self.offsets = _offsets(model, placements)
         tops = [place.offset + place.size_bytes for place in placements]
         tops += [offset + self.sizes[tensor] for tensor, offset in self.offsets.items()]
+        require_room(max(tops, default=0))
         self.bytes = np.full(max(tops, default=0), FREE)
 
     def at(self, tensor: int) -> int:
@@ -96,7 +97,7 @@ def verify(model: ModelFile, placements: Sequence[Placement], kernels: Kernels) 
         kernels: all variants of them must be safe.
 
     Raises:
-        InputError: an activation has no offset, or an offset is below 0.
+        InputError: an activation has no offset, an offset is below 0, or the arena is far too large.
     """
     arena, scratch = _Arena(model, placements), defaultdict(list)
     for place in placements:

@@ -15,6 +15,8 @@ from nas.errors import InputError
 from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SHORTCUT_BUT_FIRST, SQUARE_STRIDE, Block
 from nas.space.graph import Graph, GraphBuilder
 
+MOST_INPUT = 1 << 20  # along one axis: costs take memory in proportion
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -62,6 +64,8 @@ class Architecture:
                 raise InputError(f"{origin}: schema {data['schema']!r} is not known here; this version reads schema 1")
             blocks = tuple(_block(block) for block in data["blocks"])
             height, width, channels = (int(size) for size in data["input_shape"])
+            if not 1 <= min(height, width, channels) <= max(height, width, channels) <= MOST_INPUT:
+                raise ValueError(f"input_shape {data['input_shape']}, of which each is from 1 to {MOST_INPUT:,}")
             arch = cls(
                 str(data["space"]),
                 str(data["task"]),
@@ -71,7 +75,7 @@ class Architecture:
                 str(data["head"]),
             )
             _ = arch.graph
-        except (IndexError, KeyError, TypeError, ValueError) as cause:
+        except (IndexError, KeyError, TypeError, ValueError, OverflowError) as cause:
             raise InputError(f"{origin}: not an architecture: {type(cause).__name__} at {cause}") from cause
         return arch
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 from pathlib import Path
 
 from nas.errors import InputError, SpecError
+from nas.files import read_json
 from nas.space.architecture import Architecture
 from nas.space.space import SearchSpace
 from nas.space.spec import SpaceSpec, read_toml
@@ -73,10 +73,7 @@ def find_architecture(what: str) -> Architecture:
     if path.is_dir():
         path = path / "winner" / "arch.json"
     if path.is_file():
-        try:
-            return Architecture.from_json(json.loads(path.read_text()), path)
-        except ValueError as cause:
-            raise InputError(f"{path}: not JSON: {cause}") from cause
+        return Architecture.from_json(read_json(path), path)
     space_name, colon, point = what.rpartition(":")
     if not colon:
         raise InputError(

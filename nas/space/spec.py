@@ -18,9 +18,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
 class Table(BaseModel):
-    """A TOML table: unknown keys are errors, values never change their type."""
+    """A TOML table: unknown keys are errors, values never change their type, and every number is finite."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 def _options(value: Any) -> Any:
@@ -52,7 +52,8 @@ Count = Annotated[int, Field(ge=1)]
 Stride = Annotated[tuple[Count, Count], BeforeValidator(_stride)]
 Options = Annotated[tuple[Count, ...], BeforeValidator(_options), Field(min_length=1)]
 Kernels = Annotated[tuple[tuple[Count, Count], ...], BeforeValidator(_kernels), Field(min_length=1)]
-Shape = Annotated[tuple[Count, Count, Count], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+Side = Annotated[int, Field(ge=1, le=1 << 20)]  # costs take memory in proportion
+Shape = Annotated[tuple[Side, Side, Side], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
 class StageSpec(Table):
@@ -168,12 +169,15 @@ def read_toml(path: Path, schema: type[SpecT]) -> SpecT:
         SpecError: unreadable, not TOML, an unknown key, a wrong type or an impossible value; names table and key.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return schema.model_validate(data)
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as cause:
         raise SpecError(path, "", f"cannot be read: {cause}") from cause
-    except tomllib.TOMLDecodeError as cause:
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as cause:  # a ValueError too: a number of more than 4,300 digits
         raise SpecError(path, "", f"not TOML: {cause}") from cause
+    try:
+        return schema.model_validate(data)
     except ValidationError as cause:
         raise SpecError(path, *_first_problem(cause, data)) from cause
 
@@ -203,7 +207,11 @@ def _first_problem(cause: ValidationError, data: dict[str, Any]) -> tuple[str, s
 
 
 def _has(value: Any, part: Any) -> bool:
-    return part in value if isinstance(value, dict) else isinstance(value, list) and part < len(value)
+    return (
+        part in value
+        if isinstance(value, dict)
+        else isinstance(value, list) and isinstance(part, int) and part < len(value)
+    )
 
 
 def _nearest(title: str, loc: tuple[int | str, ...]) -> str:

@@ -14,6 +14,8 @@ from nas.errors import DataError
 from nas.tasks.mfcc import SAMPLE_RATE_HZ
 from nas.tasks.waveform import READERS, Audio, Samples
 
+RATES_HZ = (1_000, 768_000)  # of microphones; resampling takes memory in proportion
+
 
 def list_wavs(folder: Path) -> list[Path]:
     """The wav files that lie directly in a folder, sorted by name."""
@@ -45,6 +47,8 @@ def read_recording(path: Path) -> Audio:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise DataError(f"{path}: not a readable wav file ({error}); remove it or write it again") from error
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise DataError(f"{path}: found {rate:,} Hz, expected {RATES_HZ[0]:,} to {RATES_HZ[1]:,}; write it again")
     if not len(samples) or not np.isfinite(samples).all():
         raise DataError(f"{path}: holds no samples, or such as are no numbers; remove it or write it again")
     audio = resample(samples.mean(axis=1), rate)

@@ -189,4 +189,4 @@ def _wrong_layout(folder: Path) -> str:
 
 
 def _text(name: object) -> str:
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return name.decode(errors="replace") if isinstance(name, bytes) else type(name).__name__

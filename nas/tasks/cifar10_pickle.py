@@ -6,13 +6,16 @@ that by which Python 3 writes bytes in protocol 2. Each has a stand-in here; wha
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas.errors import DataError
+from nas.files import read_bytes
 
 
 def read_pickle(path: Path) -> dict[bytes, Any]:
@@ -22,8 +25,11 @@ def read_pickle(path: Path) -> dict[bytes, Any]:
         DataError: not a pickle, a damaged one, or one that asks for more than CIFAR-10 needs.
     """
     try:
-        with path.open("rb") as file:
-            content = _Unpickler(file, encoding="bytes").load()
+        data = read_bytes(path, DataError)
+        _require_small_memo(data)
+        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except DataError:
+        raise
     except Exception as error:  # a damaged pickle can raise anything: see the documentation of pickle.UnpicklingError
         reason = str(error) or type(error).__name__
         raise DataError(
@@ -32,6 +38,16 @@ def read_pickle(path: Path) -> dict[bytes, Any]:
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, expected a dictionary as in the official archive")
     return {key: value.values if isinstance(value, _Array) else value for key, value in content.items()}
+
+
+def _require_small_memo(data: bytes) -> None:
+    """Refuse a place in the memo beyond what a file of this size can fill.
+
+    A pickle of ten bytes may name place 2^28, for which 4 GB would be taken.
+    """
+    for opcode, place, _ in pickletools.genops(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and place is not None and place > len(data):
+            raise pickle.UnpicklingError(f"it puts something into place {place:,} of its memo")
 
 
 class _Type:

@@ -8,6 +8,8 @@ after the other, as ``file, 2, label, 2560, 512`` says. Nothing here is ever use
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import DataError
+from nas.files import read_bytes, read_text
 from nas.tasks.ad import AnomalyDetection
 from nas.tasks.base import Int8Array, Labels, Samples, Task
 from nas.tasks.metric import Flags
 from nas.tasks.toycar import NAME, read_spectrogram
+from nas.units import quoted
 
 LISTS = "y_labels*.csv"
 WINDOW_FIELDS = "2560,512"  # bytes of a window, and from one to the next: five frames of 128 float32, and one
@@ -58,7 +62,7 @@ def load_evaluation_folder(folder: Path, task: Task) -> list[EvaluationSet]:
 
 
 def _read_set(path: Path, task: Task) -> EvaluationSet:
-    lines = [(number, line) for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(read_text(path, DataError).splitlines(), 1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: lists no file")
     if isinstance(task, AnomalyDetection):
@@ -73,8 +77,10 @@ def _read_set(path: Path, task: Task) -> EvaluationSet:
 def _parse(where: str, line: str, task: Task) -> tuple[str, int]:
     fields = [field.strip() for field in line.split(",")]
     count = len(task.classes)
-    if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
-        raise DataError(f"{where}: cannot read {line.strip()!r}; expected file, classes, label: sample.bin,{count},0")
+    if len(fields) < 3 or not all(re.fullmatch("[0-9]{1,9}", part) for part in fields[1:3]):
+        raise DataError(
+            f"{where}: cannot read {quoted(line.strip())}; expected file, classes, label: sample.bin,{count},0"
+        )
     if int(fields[1]) != count or int(fields[2]) >= count:
         raise DataError(
             f"{where}: label {fields[2]} of {fields[1]} classes does not fit {task.name}, which has {count}"
@@ -85,9 +91,9 @@ def _parse(where: str, line: str, task: Task) -> tuple[str, int]:
 def _read_input(listed_in: Path, number: int, name: str, task: Task) -> Int8Array:
     path = listed_in.parent / name
     expected = int(np.prod(task.input_shape))
-    if not path.is_file():
+    if not os.path.isfile(path):  # also false for a name that no file can have
         raise DataError(f"{listed_in}:{number}: {name} is not there; unpack the evaluation files again")
-    data = path.read_bytes()
+    data = read_bytes(path, DataError)
     if len(data) != expected:
         raise DataError(
             f"{path}: {len(data):,} bytes, expected {expected:,} ({task.wire_type} {task.input_shape}) for {task.name}"
@@ -127,11 +133,12 @@ def _parse_clip(where: str, line: str) -> tuple[str, bool, int]:
     fields = [field.strip() for field in line.split(",")]
     if len(fields) != 5 or fields[1] != "2" or fields[2] not in ("0", "1") or ",".join(fields[3:]) != WINDOW_FIELDS:
         raise DataError(
-            f"{where}: cannot read {line.strip()!r}; expected file,2,label,{WINDOW_FIELDS} with label 0 or 1"
+            f"{where}: cannot read {quoted(line.strip())}; expected file,2,label,{WINDOW_FIELDS} with label 0 or 1"
         )
     match = NAME.fullmatch(fields[0])
     if match is None:
         raise DataError(
-            f"{where}: no machine in the name {fields[0]}; expected such as normal_id_01_00000003_hist_librosa.bin"
+            f"{where}: no machine in the name {quoted(fields[0])}; "
+            "expected such as normal_id_01_00000003_hist_librosa.bin"
         )
     return fields[0], fields[2] == "1", int(match["machine"])

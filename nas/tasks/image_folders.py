@@ -184,7 +184,7 @@ def _walk(folder: str | Path) -> Iterator[os.DirEntry[str]]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path)
-        elif entry.is_file():
+        elif os.path.isfile(entry.path):  # false too for a link that leads round in circles
             yield entry
 
 

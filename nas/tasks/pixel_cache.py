@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # raise it whenever the pixels of the same image change
 CHUNK_IMAGES = 256
+MOST_PIXELS = 1 << 26  # of one image: 8,192 x 8,192, far above what is left of it; a header can claim billions
 SEED = 20_140_501  # of the order; the day of arXiv:1405.0312, COCO
 
 Shape = tuple[int, int, int]
@@ -79,6 +80,8 @@ def decode_image(path: Path, mode: str) -> Image.Image:
 
     try:
         with Image.open(path) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise ValueError(f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be")
             return _as_bytes(ImageOps.exif_transpose(opened), mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not an image that can be read ({error}); repair it or take it away") from error

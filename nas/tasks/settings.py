@@ -53,7 +53,7 @@ class TaskSettings:
         match = re.fullmatch(r"(\d{1,5})x(\d{1,5})x([13])", self.input)
         if not match or not 8 <= min(int(match[1]), int(match[2])) <= max(int(match[1]), int(match[2])) <= MAX_SIDE:
             raise InputError(
-                f"--input {self.input}: give height x width x channels with sides from 8 to {MAX_SIDE} and 1 channel "
+                f"--input {self.input!r}: give height x width x channels with sides from 8 to {MAX_SIDE} and 1 channel "
                 f"(grey) or 3 (RGB): 64x64x1"
             )
         height, width, channels = map(int, match.groups())
@@ -65,6 +65,7 @@ class TaskSettings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TaskSettings:
-        """Read what ``to_json`` wrote; ``TypeError`` for an unknown key."""
-        lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
-        return replace(cls(), **{**data, **lists})
+        """Read what ``to_json`` wrote; ``TypeError`` for an unknown key, ``ValueError`` for a value of a wrong type."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python(asdict(replace(cls(), **data)))

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import DataError
+from nas.files import read_text
 from nas.tasks.mfcc import CLIP_SAMPLES
 from nas.tasks.waveform import AudioSet, Clips, Samples, full_scale, lazy_clips, read_wav
 
@@ -159,11 +160,11 @@ def _clips(root: Path, names: Sequence[str], windows: Sequence[Samples]) -> Clip
 def _wav_files(root: Path) -> dict[str, tuple[int, int]]:
     """Map each wav file's name to its size and modification time; hidden folders are left out."""
     files = {}
-    for folder in sorted(entry.name for entry in os.scandir(root) if entry.is_dir()):
+    for folder in sorted(entry.name for entry in os.scandir(root) if os.path.isdir(entry.path)):
         if folder.startswith("."):
             continue
         for entry in os.scandir(root / folder):
-            if entry.name.lower().endswith(".wav"):
+            if entry.name.lower().endswith(".wav") and os.path.isfile(entry.path):
                 status = entry.stat()
                 files[f"{folder}/{entry.name}"] = (status.st_size, status.st_mtime_ns)
     return files
@@ -176,7 +177,7 @@ def _read_list(root: Path, split: str, files: Mapping[str, object]) -> set[str]:
             f"{root}: {path.name} is missing, and only it says which clips are for {split}; "
             f"unpack the official archive again, or write one clip per line as word/file.wav"
         )
-    names = set(path.read_text().split())
+    names = set(read_text(path, DataError).split())
     if missing := sorted(names - set(files)):
         raise DataError(f"{path}: {len(missing):,} of {len(names):,} clips are not there, the first is {missing[0]}")
     if not names:

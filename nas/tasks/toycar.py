@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import DataError
+from nas.files import read_bytes
 from nas.tasks import log_mel
 from nas.tasks.base import Progress
 from nas.tasks.log_mel import BANDS, FRAMES
@@ -94,10 +95,7 @@ def read_spectrogram(path: Path) -> Spectrograms:
     Raises:
         DataError: not there, of another size, or with values that are no numbers.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); unpack the data set again") from error
+    data = read_bytes(path, DataError, "unpack the data set again")
     if len(data) != CLIP_BYTES:
         raise DataError(f"{path}: {len(data):,} bytes, expected {CLIP_BYTES:,} (float32, {FRAMES} x {BANDS})")
     values = np.frombuffer(data, "<f4").reshape(FRAMES, BANDS)
@@ -122,7 +120,7 @@ def _clips(folder: Path) -> tuple[Clip, ...]:
         )
     found: dict[str, Clip] = {}
     for path in sorted(folder.iterdir()):  # ".wav" before "_hist_librosa.bin"
-        if match := NAME.fullmatch(path.name):
+        if (match := NAME.fullmatch(path.name)) and path.is_file():
             found[path.name.removesuffix(match["end"])] = Clip(path, int(match["machine"]), match["kind"] == "anomaly")
     if not found:
         raise DataError(f"{folder}: no clips; expected names such as normal_id_01_00000000.wav or ..._hist_librosa.bin")

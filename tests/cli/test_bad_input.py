@@ -146,7 +146,7 @@ def test_no_task(call_nas: Call, tmp_path: Path) -> None:
     ("record", "named"),
     [
         (None, "no run in old"),
-        ("{", "run.json: not a run record"),
+        ("{", "run.json: not JSON"),
         ('{"schema": 2}', "schema 2 is not known"),
         ('{"schema": 1}', "run.json"),
         ('{"schema": 1, "status": "training", "train": "a:b"}', "run.json"),  # of nas train

@@ -71,7 +71,7 @@ def test_a_run_of_a_study_fits_only_if_its_file_does(tmp_path: Path) -> None:
     (tmp_path / "winner" / "validation.json").write_text(json.dumps(proof))
     for flash, sram, fits in ((100, 50, True), (99, 50, False), (100, 49, False), (None, None, True)):
         budget = {"flash_bytes": flash, "sram_bytes": sram}
-        (tmp_path / "run.json").write_text(json.dumps({"budget": budget, "search_seconds": 1.0}))
+        (tmp_path / "run.json").write_text(json.dumps({"schema": 1, "budget": budget, "search_seconds": 1.0}))
         found = measured_run(tmp_path)
         assert found is not None
         assert found["fits"] is fits

@@ -60,7 +60,7 @@ def test_only_like_is_held_against_published_networks(changed: dict[str, Any], r
 
 def test_a_run_that_is_not_finished(run: Path) -> None:
     (run / "result.json").unlink()
-    with pytest.raises(RunFolderError, match=r"is done: a report needs .*result\.json"):
+    with pytest.raises(RunFolderError, match=r"is done: there is no .*result\.json"):
         write_page(run)
     with pytest.raises(RunFolderError, match="no run in"):
         write_page(run / "winner")

@@ -273,7 +273,7 @@ def test_evaluation_files_are_cut_as_networks_see_them(official: Path, task: Ano
         ),
         ("normal_id_01_00000003_hist_librosa.bin,2,0,2560,1024", r"y_labels.csv:1: cannot read"),
         ("normal_id_01_00000003_hist_librosa.bin,2,2,2560,512", r"y_labels.csv:1: cannot read"),
-        ("normal.bin,2,0,2560,512", r"y_labels.csv:1: no machine in the name normal.bin"),
+        ("normal.bin,2,0,2560,512", r"y_labels.csv:1: no machine in the name 'normal.bin'"),
         ("normal_id_01_00000009_hist_librosa.bin,2,0,2560,512", r"00000009_hist_librosa.bin: cannot be read"),
         ("normal_id_01_00000003_hist_librosa.bin,2,0,2560,512", r"y_labels.csv: files of one label only"),
     ],

@@ -35,10 +35,13 @@ def make_layer(source: Source, op: FileOp) -> Layer:
     """
     if op.custom or op.kind not in LAYERS:
         raise InputError(f"the C back end has no kernel for {op.kind}; it has {', '.join(LAYERS)}")
-    for tensor in (op.inputs[0], op.outputs[0]):
-        if source.model.tensors[tensor].dtype != "int8":
-            raise InputError(f"{op.kind} on {source.model.tensors[tensor].dtype}: the C back end runs INT8 only")
-    return LAYERS[op.kind](source, op)
+    try:
+        for tensor in (operand(source.model, op, 0), result(source.model, op)):
+            if tensor.dtype != "int8":
+                raise InputError(f"{op.kind} on {tensor.dtype}: the C back end runs INT8 only")
+        return LAYERS[op.kind](source, op)
+    except (IndexError, KeyError, ValueError) as error:  # too few operands, dimensions or options
+        raise InputError(f"damaged model: {op.kind}: {error}") from error
 
 
 def _convolution(source: Source, op: FileOp) -> Layer:

@@ -37,8 +37,15 @@ class Program:
         return self.source.model.outputs[0]
 
     def offset(self, tensor: int) -> int:
-        """Of a tensor in the arena."""
-        return next(place.offset for place in self.placements if place.tensor == tensor)
+        """Of a tensor in the arena.
+
+        Raises:
+            InputError: it is not there: a constant, or one without values.
+        """
+        found = next((place.offset for place in self.placements if place.tensor == tensor), None)
+        if found is None:
+            raise InputError(f"damaged model: tensor {tensor} is no activation, but computed or given as one")
+        return found
 
     def scratch_offset(self, position: int) -> int | None:
         """Of the scratch memory of one layer, if it needs some."""

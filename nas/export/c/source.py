@@ -78,8 +78,15 @@ class Source:
         return found
 
     def values(self, tensor: int, dtype: str, shape: tuple[int, ...]) -> Array:
-        """Constants of a tensor, as int64."""
-        return np.frombuffer(self.data[tensor], dtype).reshape(shape).astype(np.int64)
+        """Constants of a tensor, as int64.
+
+        Raises:
+            InputError: they are of another size.
+        """
+        try:
+            return np.frombuffer(self.data[tensor], dtype).reshape(shape).astype(np.int64)
+        except ValueError as error:
+            raise InputError(f"the constants of tensor {tensor} are no {dtype} {shape}: {error}") from error
 
 
 def read_source(data: bytes) -> Source:
@@ -96,7 +103,7 @@ def read_source(data: bytes) -> Source:
 
 
 def _grid(raw: Any) -> TensorGrid | None:
-    if raw is None or raw.scale is None or len(raw.scale) == 0 or raw.zeroPoint is None:
+    if raw is None or raw.scale is None or len(raw.scale) == 0 or raw.zeroPoint is None or len(raw.zeroPoint) == 0:
         return None
     scales = np.asarray(raw.scale, np.float32)
     if not (np.isfinite(scales) & (scales > 0)).all():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,11 +21,13 @@ SAMPLES_PER_SECOND = 1000  # of the benchmark
 BAUD = 3_686_400  # of the LPM01A
 ANSWER_SECONDS = 5.0
 POLL_SECONDS = 0.1
+MOST_TOLD = 100  # lines that are no samples: the last ones are kept
+LONGEST_LINE = 1 << 16  # bytes
 LOST = 0.01  # of the samples between two times of the meter: so many may be missing
 
 _SAMPLE = re.compile(r"(\d{4})([+-]\d{2})")  # 9410-08: 9410 times ten to the -8 joules
-_TIME = re.compile(r"TimeStamp:\D*(\d+)s\s+(\d+)ms")
-_EDGE = re.compile(r"event (\d+) (?:ris|fal)\w*")
+_TIME = re.compile(r"TimeStamp:\D*(\d{1,9})s\s+(\d{1,9})ms")
+_EDGE = re.compile(r"event (\d{1,18}) (?:ris|fal)\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Lpm01a:
             ValidationError: it does not answer.
         """
         self._link, self.volts = link, volts
-        self._rest, self._told = b"", list[str]()
+        self._rest, self._told = b"", deque[str](maxlen=MOST_TOLD)
         self._ready = threading.Condition()  # held by whoever touches what follows
         self._recording, self._failed = Recording(), ""
         self._second: tuple[float, int] | None = None
@@ -141,7 +144,8 @@ class Lpm01a:
                     self._failed = str(error)
                     self._ready.notify_all()
                 return
-            *lines, self._rest = (self._rest + data).split(b"\n")
+            *lines, rest = (self._rest + data).split(b"\n")
+            self._rest = rest[-LONGEST_LINE:]
             with self._ready:
                 for line in lines:
                     self._note(line.decode("ascii", errors="replace").strip())

@@ -28,6 +28,8 @@ SPARE = 1.1  # inferences above what a window should need
 ANSWER_SECONDS = 5.0  # until the next line of an answer
 INFERENCE_SECONDS = 30.0  # likewise, while a network runs
 WARMUPS = 10
+MOST_ANSWER_BYTES = 1 << 20  # of one command; the longest, of db print, has some 100 KB
+LONGEST_LINE = 1 << 16  # bytes
 
 
 class DirectLink:
@@ -123,7 +125,7 @@ class Runner:
         if self.meter:
             self.meter.take()  # what was before
         lines = self.ask(f"infer {count} {warmups}")
-        laps = [int(match[1]) for line in lines if (match := re.fullmatch(r"m-lap-us-(\d+)", line))]
+        laps = [int(match[1]) for line in lines if (match := re.fullmatch(r"m-lap-us-(\d{1,18})", line))]
         found = [match[1] for line in lines if (match := re.fullmatch(r"m-results-\[(.*)\]", line))]
         try:
             results = tuple(float(part) for part in found[0].split(",") if part.strip())
@@ -176,9 +178,13 @@ class Runner:
         log.append(f"TX: {command}%")
         self.link.send(command.encode() + b"%")
         lines: list[str] = []
+        room = MOST_ANSWER_BYTES
         while (line := self._line(patience, lines)) != READY:
             lines.append(line)
             log.append(line)
+            room -= len(line) + 1
+            if room < 0:
+                raise ValidationError(f"the device does not end its answer to {command[:40]!r}: {_shown(lines)[:200]}")
         log.append(READY)
         if error := next((line for line in lines if line.startswith("e-[")), None):
             raise ValidationError(f"the device answers {command[:40]!r} with {error}")
@@ -193,12 +199,15 @@ class Runner:
                     f"no answer from the device for {patience:g} s; its last lines: {_shown(before or self.log)}"
                 )
             self._rest += self.link.receive(left)
+            if len(self._rest) > LONGEST_LINE:
+                raise ValidationError(f"a line of the device does not end: {self._rest[:80]!r}")
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode("ascii", errors="replace").strip()
 
     def _drain(self) -> None:
-        """Leave what a device said when it was switched on."""
-        while self.link.receive(0.2):
+        """Leave what a device said when it was switched on; one that goes on talking is told off by ``ask``."""
+        end = time.monotonic() + ANSWER_SECONDS
+        while self.link.receive(0.2) and time.monotonic() < end:
             pass
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from nas.errors import DataError
-from nas.files import write_bytes, write_json
+from nas.files import read_bytes, read_text, write_bytes, write_json
 from nas.harness.mlperf.runner import WINDOWS, Answer, Runner
 from nas.tasks.metric import roc_auc
+from nas.units import quoted
 
 LIST = "y_labels.csv"
 DASHES = "-" * 59
@@ -34,12 +37,10 @@ class Entry:
     bytes_to_send: int | None = None
     stride: int | None = None
 
-    def pieces(self, data: bytes) -> list[bytes]:
+    def pieces(self, data: bytes) -> Iterator[bytes]:
         """What is sent of the file, one after another."""
-        if self.bytes_to_send is None or self.stride is None:
-            return [data]
-        last = len(data) - self.bytes_to_send
-        return [data[start : start + self.bytes_to_send] for start in range(0, last + 1, self.stride)]
+        length, stride = self.bytes_to_send or len(data), self.stride or len(data) + 1
+        return (data[start : start + length] for start in range(0, len(data) - length + 1, stride))
 
 
 @dataclass(slots=True)
@@ -137,17 +138,25 @@ class Session:
         """Of each window."""
         if len(self.entries) < WINDOWS:
             raise DataError(f"{self.folder}: {len(self.entries)} files, {WINDOWS} windows take one each")
-        return [entry.pieces(self._read(entry))[0] for entry in self.entries[:WINDOWS]]
+        return [self._first_piece(entry) for entry in self.entries[:WINDOWS]]
 
     def _one(self, data: bytes) -> Answer:
         self.runner.load(data)
         return self.runner.infer(1, 0)
 
+    def _first_piece(self, entry: Entry) -> bytes:
+        piece = next(entry.pieces(self._read(entry)), None)
+        if piece is None:
+            raise DataError(f"{self.folder / entry.file}: fewer than the {entry.bytes_to_send:,} bytes to send")
+        return piece
+
     def _read(self, entry: Entry) -> bytes:
         path = self.folder / entry.file
-        if not path.is_file():
-            raise DataError(f"{self.folder / LIST}: {entry.file} is not there; unpack the evaluation files again")
-        return path.read_bytes()
+        if not os.path.isfile(path):
+            raise DataError(
+                f"{self.folder / LIST}: {quoted(entry.file)} is not there; unpack the evaluation files again"
+            )
+        return read_bytes(path, DataError)
 
     def _note(self, entry: Entry, answers: Sequence[Answer], mode: str) -> None:
         results = [list(answer.results) for answer in answers]
@@ -191,13 +200,17 @@ def open_session(runner: Runner, folder: Path) -> Session:
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(path, DataError).splitlines(), 1):
         name, *fields = (part.strip() for part in line.split(","))
         if not name:
             continue
-        if len(fields) not in (2, 4) or not all(part.isdecimal() for part in fields):
+        if (
+            len(fields) not in (2, 4)
+            or not all(re.fullmatch("[0-9]{1,9}", part) for part in fields)
+            or not all(map(int, fields[2:]))
+        ):
             raise DataError(
-                f"{path}:{number}: cannot read {line.strip()!r}; expected file,classes,class[,bytes,stride]"
+                f"{path}:{number}: cannot read {quoted(line.strip())}; expected file,classes,class[,bytes,stride]"
             )
         yield Entry(name, *map(int, fields))
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import DataError
+from nas.files import read_text
 from nas.tasks.base import Progress
 from nas.tasks.evaluation import LISTS
 from nas.tasks.inventory.items import Inspection, Place, read_items
 from nas.tasks.inventory.raw import read_raw
+from nas.units import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,7 @@ def inspect_evaluation(folder: Path, wire: Wire, progress: Progress | None = Non
 
 
 def _read_list(path: Path, wire: Wire) -> list[Place]:
-    lines = [
-        (number, line) for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1) if line.strip()
-    ]
+    lines = [(number, line) for number, line in enumerate(read_text(path, DataError).splitlines(), 1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: lists no file")
     return [_parse(path, number, line, wire.classes) for number, line in lines]
@@ -59,7 +59,7 @@ def _parse(path: Path, number: int, line: str, classes: tuple[str, ...]) -> Plac
     known = {str(label): name for label, name in enumerate(classes)}
     if len(fields) < 3 or fields[1] != str(len(classes)) or fields[2] not in known:
         raise DataError(
-            f"{path}:{number}: found {line.strip()!r}, expected file, {len(classes)} classes, label from 0 to "
+            f"{path}:{number}: found {quoted(line.strip())}, expected file, {len(classes)} classes, label from 0 to "
             f"{len(classes) - 1}: sample.bin,{len(classes)},0"
         )
     return Place(path.stem, known[fields[2]], fields[0])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import DataError
+from nas.files import read_bytes
 from nas.tasks.inventory.items import Content, content_of
 
 
@@ -16,10 +17,7 @@ def read_raw(path: Path, shape: tuple[int, ...], kind: str) -> Content:
     Raises:
         DataError: not there, or of another size.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); unpack the files again") from error
+    data = read_bytes(path, DataError, "unpack the files again")
     expected = int(np.prod(shape)) * np.dtype(kind).itemsize
     if len(data) != expected:
         raise DataError(f"{path}: {len(data):,} bytes, expected {expected:,} ({kind} {shape})")

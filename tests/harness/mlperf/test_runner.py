@@ -200,7 +200,7 @@ def test_a_device_that_never_stops_talking(folder: Path) -> None:
         def receive(self, seconds: float) -> bytes:
             return b"babble"
 
-    with pytest.raises(ValidationError, match=r"no answer from the device for 0.3 s"):
+    with pytest.raises(ValidationError, match="a line of the device does not end"):
         Runner(Endless(lambda sent: b"", 0)).ask("name")
 
 

@@ -1,0 +1,411 @@
+"""Inputs that once ended in a traceback, a hang or gigabytes, and a short campaign of every parser."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.ablation.study import parse_option
+from nas.budget import load_mcu
+from nas.cost.instructions import load_core
+from nas.errors import DataError, InputError, RunFolderError, SpecError, ValidationError
+from nas.export.c.program import make_program
+from nas.export.flatbuffer import input_detail, load
+from nas.files import read_bytes, read_json
+from nas.harness.mlperf.meter import Lpm01a
+from nas.harness.mlperf.runner import Runner
+from nas.harness.mlperf.session import open_session
+from nas.pipeline.compare import compare_runs
+from nas.pipeline.data_check import check_data
+from nas.pipeline.page import write_page
+from nas.pipeline.reporter import Reporter
+from nas.pipeline.request import SearchOptions
+from nas.pipeline.study_plan import load_study
+from nas.plan.placement import MOST_ARENA_BYTES, require_room
+from nas.space import load_space
+from nas.space.lookup import find_architecture
+from nas.tasks import TaskSettings, get_task, load_evaluation_folder
+from nas.tasks.audio_files import read_recording
+from nas.tasks.cifar10_pickle import read_pickle
+from nas.tasks.pixel_cache import decode_image
+
+DIGITS = "9" * 5000  # more than Python reads as a number
+
+
+@pytest.fixture
+def reference(checkout: Path) -> Path:
+    return checkout / "exported" / "reference" / "kws-64kb"
+
+
+@pytest.fixture
+def run(reference: Path, tmp_path: Path) -> Path:
+    """A finished run, to be edited."""
+    folder = tmp_path / "run"
+    (folder / "winner").mkdir(parents=True)
+    for name in ("run.json", "result.json", "winner/arch.json", "winner/validation.json", "winner/model.tflite"):
+        (folder / name).write_bytes((reference / name).read_bytes())
+    return folder
+
+
+def edit(path: Path, *keys: str, value: Any) -> None:
+    """Put a value into a JSON file."""
+    tree = json.loads(path.read_text())
+    node = tree
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_text(json.dumps(tree))
+
+
+def test_a_number_of_thousands_of_digits_is_text() -> None:
+    assert parse_option(f"seed={DIGITS}") == ("seed", DIGITS)
+
+
+def test_a_flag_with_line_breaks_is_quoted() -> None:
+    with pytest.raises(InputError, match=r"--input '\\n\\n'"):
+        _ = TaskSettings(input="\n\n").input_shape
+
+
+@pytest.mark.parametrize(
+    "text", [f"schema = {DIGITS}\n", f"schema = {'[' * 100_000}\n", "schema = 1\nname = '\ud800'\n"], ids=range(3)
+)
+def test_toml_that_no_reader_takes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "toy.toml").write_bytes(text.encode(errors="surrogatepass"))
+    with pytest.raises(SpecError, match=r"toy\.toml: (not TOML|cannot be read)"):
+        load_space(tmp_path / "toy.toml")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_core_with_numbers_that_are_none(checkout: Path, tmp_path: Path, number: str) -> None:
+    text = (checkout / "constraints" / "cores" / "cortex-m4.toml").read_text()
+    (tmp_path / "cortex-m4.toml").write_text(text.replace("calls = ", f"calls = {number} # ", 1))
+    with pytest.raises(SpecError, match="finite number"):
+        load_core(str(tmp_path / "cortex-m4.toml"))
+
+
+def test_a_study_with_a_list_in_place_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text('schema = 1\nname = "one"\nfactors = { engine = [1, 2] }\n')
+    with pytest.raises(SpecError, match=r"factors\.engine"):
+        load_study(str(tmp_path / "one.toml"))
+
+
+@pytest.mark.parametrize(
+    "more", ["seeds = 1000000000", f"factors = {{{', '.join(f'f{n} = {{a = {{}}, b = {{}}}}' for n in range(30))}}}"]
+)
+def test_a_study_of_a_thousand_million_runs(tmp_path: Path, more: str) -> None:
+    factors = "" if "factors" in more else "\nfactors = { engine = { a = {}, b = {} } }"
+    (tmp_path / "one.toml").write_text(f'schema = 1\nname = "one"\n{more}{factors}\n')
+    with pytest.raises(SpecError, match=r"1,?000"):
+        load_study(str(tmp_path / "one.toml"))
+
+
+def test_a_network_for_an_image_of_a_kilometre(reference: Path, tmp_path: Path) -> None:
+    data = json.loads((reference / "winner" / "arch.json").read_text()) | {"input_shape": [10**9, 10, 1]}
+    (tmp_path / "arch.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="input_shape"):
+        find_architecture(str(tmp_path / "arch.json"))
+
+
+def test_a_constraint_file_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "mcu.toml").write_text("budget = 3\n")
+    with pytest.raises(SpecError):
+        load_mcu(str(tmp_path / "mcu.toml"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, DIGITS, "\ud800", ""], ids=range(4))
+def test_json_that_no_reader_takes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "arch.json").write_bytes(text.encode(errors="surrogatepass"))
+    with pytest.raises(InputError, match=r"arch\.json: not JSON"):
+        read_json(tmp_path / "arch.json")
+
+
+@pytest.mark.parametrize("key", ["classes", "input_shape", "blocks"])
+def test_a_network_with_an_infinite_size(reference: Path, tmp_path: Path, key: str) -> None:
+    data = json.loads((reference / "winner" / "arch.json").read_text())
+    infinite = {"classes": float("inf"), "input_shape": [float("inf"), 1, 1]}
+    data[key] = infinite.get(key) or [{**data["blocks"][0], "width": float("inf")}]
+    (tmp_path / "arch.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="not an architecture: OverflowError"):
+        find_architecture(str(tmp_path / "arch.json"))
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Reading it would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: is no file"):
+        read_bytes(tmp_path / "pipe", DataError)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [(("winner",), 5), (("winner", "int8_score"), "high"), (("data",), []), (("search",), None), (("task",), [])],
+)
+def test_a_result_that_was_edited(run: Path, keys: tuple[str, ...], value: Any) -> None:
+    edit(run / "result.json", *keys, value=value)
+    if keys != ("task",):
+        with pytest.raises(RunFolderError, match=r"result\.json: not as this version of nas writes it"):
+            compare_runs([run, run])
+    with pytest.raises(InputError):
+        compare_runs([run, run.parent])
+
+
+def test_a_page_of_a_result_that_was_edited(run: Path) -> None:
+    edit(run / "result.json", "winner", "measured", value={})
+    with pytest.raises(RunFolderError, match=r"result\.json: not as"):
+        write_page(run)
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", "one"), ("data", 5), ("start", 7), ("settings", "none")])
+def test_a_request_that_was_edited(key: str, value: Any) -> None:
+    asked = json.loads(json.dumps(SearchOptions("kws", flash="64KB", start=("run",)).to_json()))
+    assert SearchOptions.from_json(asked, Path("run.json")).start == ("run",)
+    with pytest.raises(RunFolderError, match=r"run\.json: request: "):
+        SearchOptions.from_json({**asked, key: value}, Path("run.json"))
+
+
+def test_offsets_that_share_their_tables(tmp_path: Path) -> None:
+    """A thousand times the same buffer, from 20 KB: it would unpack into as many objects as a file has offsets."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    builder = flatbuffers.Builder(0)
+    schema.BufferStart(builder)
+    buffer = schema.BufferEnd(builder)
+    builder.StartVector(4, 5000, 4)
+    for _ in range(5000):
+        builder.PrependUOffsetTRelative(buffer)
+    buffers = builder.EndVector()
+    schema.ModelStart(builder)
+    schema.ModelAddBuffers(builder, buffers)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    with pytest.raises(InputError, match="5,000 tables or more in"):
+        load(bytes(builder.Output()))
+
+
+def test_a_model_without_inputs(checkout: Path) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = load((checkout / "tests" / "data" / "models" / "offline_plan.tflite").read_bytes())
+    assert isinstance(tree, schema.ModelT)
+    tree.subgraphs[0].inputs = []
+    builder = flatbuffers.Builder(0)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    with pytest.raises(InputError, match="the model has no input"):
+        input_detail(bytes(builder.Output()))
+
+
+def test_c_code_of_int4_weights(checkout: Path) -> None:
+    model = (checkout / "tests" / "data" / "models" / "int4.tflite").read_bytes()
+    with pytest.raises(InputError, match=r"constants of tensor 1 are no int8 \(5, 36\)"):
+        make_program(model, "model")
+
+
+@pytest.mark.parametrize("place", [1 << 20, 1 << 27, (1 << 32) - 1])
+def test_a_pickle_that_reserves_memory(tmp_path: Path, place: int) -> None:
+    """Of ten bytes: 2 GB for the second."""
+    (tmp_path / "test_batch").write_bytes(b"\x80\x02]r" + struct.pack("<I", place) + b".")
+    with pytest.raises(DataError, match=rf"place {place:,} of its memo"):
+        read_pickle(tmp_path / "test_batch")
+
+
+def test_an_arena_of_gigabytes_is_not_replayed() -> None:
+    require_room(MOST_ARENA_BYTES)
+    with pytest.raises(InputError, match="at most 16,777,216 are planned"):
+        require_room(1 << 31)
+
+
+def test_weights_that_are_cut_off(reference: Path, tmp_path: Path) -> None:
+    from nas.pipeline.quantize import load as load_quantized
+
+    path = tmp_path / "quantized.safetensors"
+    path.write_bytes((reference / "winner" / path.name).read_bytes()[:1000])
+    with pytest.raises(RunFolderError, match="no weights of this network"):
+        load_quantized(path, find_architecture(str(reference)).graph)
+
+
+def wav(rate: int) -> bytes:
+    header = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate % 2**32, 2, 16)
+    return b"RIFF" + struct.pack("<I", 44) + b"WAVE" + header + b"data" + struct.pack("<I", 8) + bytes(8)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2_000_003, 2**31 - 1])
+def test_a_rate_that_no_microphone_has(tmp_path: Path, rate: int) -> None:
+    """Resampling takes memory in proportion to it."""
+    (tmp_path / "clip.wav").write_bytes(wav(rate))
+    with pytest.raises(DataError, match=r"clip\.wav: (found .* Hz, expected 1,000 to|not a readable)"):
+        read_recording(tmp_path / "clip.wav")
+
+
+def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    ]
+    (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    with pytest.raises(DataError, match=r"9,000 x 9,000 pixels, at most 67,108,864"):
+        decode_image(tmp_path / "large.png", "RGB")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"0.bin,{DIGITS},1", "0.bin,12,٣", "x" * 100_000, f"{'x' * 5000},12,1", "a\x00b,12,1", "..,12,1"],
+    ids=range(6),
+)
+def test_a_line_of_a_list(tmp_path: Path, line: str) -> None:
+    (tmp_path / "y_labels.csv").write_text(line + "\n")
+    with pytest.raises(DataError) as refused:
+        load_evaluation_folder(tmp_path, get_task("kws"))
+    assert len(str(refused.value)) < 6000
+
+
+@pytest.mark.parametrize("fields", ["2,1,10,0", "2,1,0,10", f"2,1,{DIGITS},1", "2,1,-1,5"], ids=range(4))
+def test_pieces_without_length_or_stride(tmp_path: Path, fields: str) -> None:
+    (tmp_path / "y_labels.csv").write_text(f"0.bin,{fields}\n")
+    with pytest.raises(DataError, match="cannot read"):
+        open_session(Runner(Line(b"")), tmp_path)
+
+
+def test_folders_with_links_and_pipes(tmp_path: Path) -> None:
+    """A link that leads to itself, and a pipe named as a sample."""
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            (tmp_path / label / f"{number}.png").write_bytes(bytes([number]))
+        (tmp_path / label / "loop.png").symlink_to("loop.png")
+        (tmp_path / label / "up").symlink_to("..")
+        os.mkfifo(tmp_path / label / "pipe.png")
+    checked = check_data("image", str(tmp_path), Reporter())
+    assert checked.error is not None
+    assert "not an image" in checked.error
+
+
+class Line:
+    """A device that says the same for ever."""
+
+    def __init__(self, says: bytes) -> None:
+        self.says = says
+
+    def send(self, data: bytes) -> None:
+        """Not heard."""
+
+    def receive(self, seconds: float) -> bytes:
+        if not self.says:
+            raise ValidationError("gone")
+        return self.says
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@pytest.mark.parametrize("says", [b"m-lap-us-1\r\n" * 1000, b"x" * 10_000], ids=["lines", "line"])
+def test_an_answer_without_end(says: bytes) -> None:
+    with pytest.raises(ValidationError, match="does not end"):
+        Runner(Line(says)).ask("name")
+
+
+def test_a_time_of_thousands_of_digits() -> None:
+    says = f"m-lap-us-1\nm-lap-us-{DIGITS}\nm-results-[1,0]\nm-ready\n".encode()
+    with pytest.raises(ValidationError, match="no times or no results"):
+        Runner(Line(says)).infer(1, 0)
+
+
+def test_a_meter_that_tells_thousands_of_digits() -> None:
+    """An error in its thread would be seen by nobody."""
+    from fuzzing.parsers import _listen
+
+    with pytest.raises(ValidationError, match="gone"):
+        _listen(Lpm01a.__new__(Lpm01a), f"TimeStamp: {DIGITS}s 1ms\nevent {DIGITS} ris\n".encode())
+
+
+# Short campaigns ----------------------------------------------------------------------------------------------------
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+INPUTS = {
+    **dict.fromkeys(("units", "device", "runner", "meter", "cifar", "studies"), 200),
+    **dict.fromkeys(("constraints", "networks", "recipes", "spaces", "wavs", "images", "evaluation", "weights"), 60),
+    **dict.fromkeys(("runs", "tflite", "c", "submissions", "pages"), 30),
+    **dict.fromkeys(("plans", "speech-folders", "sound-folders", "image-folders", "machine-folders"), 10),
+}
+
+
+@pytest.fixture(autouse=True)
+def campaigns(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not BENCHMARKS.is_dir():
+        pytest.skip("campaigns are in a checkout, not in the source package")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.fixture
+def attempts() -> Callable[[str, int], list[tuple[str, int]]]:
+    """Failures of the first inputs of a campaign, in this process."""
+
+    def attempt(name: str, inputs: int) -> list[tuple[str, int]]:
+        from fuzzing import campaign
+        from fuzzing.parsers import PARSERS
+
+        parser = PARSERS[name]()
+        ended = [
+            (campaign.attempt(parser, campaign.make_input(parser, name, 1, number)), number) for number in range(inputs)
+        ]
+        return [(what[0], number) for what, number in ended if what not in (campaign.ACCEPTED, campaign.REFUSED)]
+
+    return attempt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_short_campaign(attempts: Callable[[str, int], list[tuple[str, int]]], name: str) -> None:
+    assert attempts(name, INPUTS[name]) == []
+
+
+def test_every_parser_has_a_campaign() -> None:
+    from fuzzing.parsers import PARSERS
+
+    assert {*PARSERS} == {*INPUTS}
+
+
+def test_the_same_seed_gives_the_same_inputs() -> None:
+    from fuzzing import campaign
+    from fuzzing.parsers import PARSERS
+
+    parser = PARSERS["cifar"]()
+    assert all(
+        campaign.make_input(parser, "cifar", 7, n) == campaign.make_input(parser, "cifar", 7, n) for n in range(20)
+    )
+
+
+def test_a_campaign_survives_and_tells_what_ends_a_process() -> None:
+    """A crash, a memory hog and a bug are found, each with the number of its input."""
+    from fuzzing import campaign
+    from fuzzing.parsers import Parser
+
+    def read(folder: Path) -> None:
+        match int((folder / "number").read_text()):
+            case 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case 1:
+                _ = np.ones(10_000_000)
+            case 2:
+                raise ZeroDivisionError
+            case 3:
+                raise InputError("no")
+
+    parser = Parser(
+        [{"number": b"9"}], lambda rng, seeds: {"number": str(rng.randrange(5)).encode()}, read, fixed_bytes=1 << 24
+    )
+    found = campaign.run(parser, "made", 0, 40)
+    assert found.inputs == 40
+    assert {failure.split(" at ")[0] for failure in found.failures} == {"SIGKILL", "memory", "ZeroDivisionError"}
+    assert found.accepted + found.refused + sum(one.times for one in found.failures.values()) == 40
