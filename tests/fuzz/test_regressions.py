@@ -37,6 +37,7 @@ from nas.tasks import TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.audio_files import read_recording
 from nas.tasks.cifar10_pickle import read_pickle
 from nas.tasks.pixel_cache import decode_image
+from nas.tasks.waveform import read_wav
 
 DIGITS = "9" * 5000  # more than Python reads as a number
 
@@ -104,7 +105,7 @@ def test_a_study_with_a_list_in_place_of_a_table(tmp_path: Path) -> None:
 def test_a_study_of_a_thousand_million_runs(tmp_path: Path, more: str) -> None:
     factors = "" if "factors" in more else "\nfactors = { engine = { a = {}, b = {} } }"
     (tmp_path / "one.toml").write_text(f'schema = 1\nname = "one"\n{more}{factors}\n')
-    with pytest.raises(SpecError, match="1,?000"):
+    with pytest.raises(SpecError, match=r"1,?000"):
         load_study(str(tmp_path / "one.toml"))
 
 
@@ -245,6 +246,15 @@ def test_a_rate_that_no_microphone_has(tmp_path: Path, rate: int) -> None:
     (tmp_path / "clip.wav").write_bytes(wav(rate))
     with pytest.raises(DataError, match=r"clip\.wav: (found .* Hz, expected 1,000 to|not a readable)"):
         read_recording(tmp_path / "clip.wav")
+
+
+def test_a_header_that_claims_more_than_memory(tmp_path: Path) -> None:
+    """A FLAC stream of 42 bytes says that 2^36 - 1 samples follow."""
+    info = struct.pack(">HH6xQ16x", 4096, 4096, 16_000 << 44 | 15 << 36 | (1 << 36) - 1)
+    (tmp_path / "clip.wav").write_bytes(b"fLaC" + struct.pack(">I", 0x80000022) + info)
+    for read in (read_wav, read_recording):
+        with pytest.raises(DataError, match=r"clip\.wav: (claims 68,719,476,735 samples in 42 bytes|not a readable)"):
+            read(tmp_path / "clip.wav")
 
 
 def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
