@@ -33,6 +33,7 @@ from nas.pipeline.study_plan import load_study
 from nas.plan.placement import MOST_ARENA_BYTES, require_room
 from nas.space import load_space
 from nas.space.lookup import find_architecture
+from nas.submission.checker import check
 from nas.tasks import TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.audio_files import read_recording
 from nas.tasks.cifar10_pickle import read_pickle
@@ -299,6 +300,18 @@ def test_folders_with_links_and_pipes(tmp_path: Path) -> None:
     checked = check_data("image", str(tmp_path), Reporter())
     assert checked.error is not None
     assert "not an image" in checked.error
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("accuracy/results.txt", " Top 1% = 1.2.3\n"), ("accuracy/results.json", "[" * 100_000)],
+    ids=["figure", "nesting"],
+)
+def test_a_submission_with_a_figure_that_is_none(tmp_path: Path, name: str, text: str) -> None:
+    folder = tmp_path / "closed" / "me" / "results" / "board" / "kws"
+    (folder / "accuracy").mkdir(parents=True)
+    (folder / name).write_text(text)
+    assert any(f"kws/{name}" in str(finding) for finding in check(tmp_path).findings)
 
 
 class Line:
