@@ -191,7 +191,7 @@ def _change(rng: Random, node: Any, key: Any, places: list[Any], json_only: bool
         other, place = rng.choice(places)
         if _has(other, place):
             node[key] = copy.deepcopy(other[place])
-    elif what == 5 and isinstance(node[key], int | float) and math.isfinite(node[key]):
+    elif what == 5 and isinstance(node[key], int | float) and abs(node[key]) < 1e300:
         node[key] = rng.choice((-node[key], node[key] + 1, node[key] * 1000, node[key] * 10**9, float(node[key])))
     elif what == 6 and isinstance(node[key], str):
         node[key] = rng.choice(

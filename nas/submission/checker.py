@@ -126,7 +126,7 @@ class _Checker:
             return
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             yield self._bad(path, f"is no JSON: {error}")
             return
         if isinstance(found, dict):
@@ -189,7 +189,7 @@ class _Checker:
             rows = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(rows, list) or not all(isinstance(row, dict) and "infer" in row for row in rows):
                 raise ValueError("expected a list of files with what was inferred")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield self._bad(path, f"cannot be read: {error}", official=False)
             return None
         return rows

@@ -42,18 +42,20 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 TOGETHER = {"ic2": "ic"}  # whoever hands in the first needs the second
 
-TOP_1 = re.compile(r" Top 1% = ([0-9.]+)")
-AUC = re.compile(r" AUC = ([0-9.]+)")
-MEDIAN = re.compile(r" Median throughput is +([0-9.]+) inf\./sec\.")
-RUNTIME = re.compile(r"^ *Runtime: ([0-9.]+) sec\.", re.MULTILINE)
-THROUGHPUT = re.compile(r"^ *Throughput: ([0-9.]+) inf\./sec\.", re.MULTILINE)
+TOP_1 = re.compile(r" Top 1% = ([0-9]+(?:\.[0-9]+)?)")
+AUC = re.compile(r" AUC = ([0-9]+(?:\.[0-9]+)?)")
+MEDIAN = re.compile(r" Median throughput is +([0-9]+(?:\.[0-9]+)?) inf\./sec\.")
+RUNTIME = re.compile(r"^ *Runtime: ([0-9]+(?:\.[0-9]+)?) sec\.", re.MULTILINE)
+THROUGHPUT = re.compile(r"^ *Throughput: ([0-9]+(?:\.[0-9]+)?) inf\./sec\.", re.MULTILINE)
 ERROR = re.compile(r"ERROR \d.*")
-ENERGY = re.compile(r"Median energy cost is ([0-9.]+) uJ/inf")
-ENERGY_TRIAL = re.compile(r"^ *Elapsed time +: ([0-9.]+).*\n(?:.*\n){3} *Energy/Inf +: ([0-9.]+) uJ/inf", re.MULTILINE)
+ENERGY = re.compile(r"Median energy cost is ([0-9]+(?:\.[0-9]+)?) uJ/inf")
+ENERGY_TRIAL = re.compile(
+    r"^ *Elapsed time +: ([0-9]+(?:\.[0-9]+)?).*\n(?:.*\n){3} *Energy/Inf +: ([0-9]+(?:\.[0-9]+)?) uJ/inf", re.MULTILINE
+)
 SWW_LINES = (
-    re.compile(r"Estimated throughput: ([0-9.]+) inf\./sec\."),
-    re.compile(r"Accuracy: (\d+) True positives, (\d+) False negatives, (\d+) False positives"),
-    re.compile(r"Average duty cycle: ([0-9.]+)"),
+    re.compile(r"Estimated throughput: ([0-9]+(?:\.[0-9]+)?) inf\./sec\."),
+    re.compile(r"Accuracy: (\d{1,9}) True positives, (\d{1,9}) False negatives, (\d{1,9}) False positives"),
+    re.compile(r"Average duty cycle: ([0-9]+(?:\.[0-9]+)?)"),
 )
 
 SYSTEM_KEYS = (

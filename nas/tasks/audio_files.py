@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.errors import DataError
 from nas.tasks.mfcc import SAMPLE_RATE_HZ
-from nas.tasks.waveform import READERS, Audio, Samples
+from nas.tasks.waveform import READERS, Audio, Samples, require_room
 
 RATES_HZ = (1_000, 768_000)  # of microphones; resampling takes memory in proportion
 
@@ -44,7 +44,9 @@ def read_recording(path: Path) -> Audio:
     import soundfile
 
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            require_room(path, file.frames * file.channels)
+            rate, samples = file.samplerate, file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise DataError(f"{path}: not a readable wav file ({error}); remove it or write it again") from error
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:

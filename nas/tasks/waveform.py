@@ -23,6 +23,7 @@ MAX_SHIFT_SAMPLES = SAMPLE_RATE_HZ // 10  # 100 ms either way
 NOISE_PROBABILITY = 0.8
 MAX_NOISE_VOLUME = 0.1
 
+SAMPLES_PER_BYTE = 64  # more than any speech codec in a wav file has
 READERS = 4  # threads; decoding leaves the interpreter lock
 
 
@@ -96,6 +97,7 @@ def read_wav(path: Path) -> Samples:
 
     try:
         with soundfile.SoundFile(path) as file:
+            require_room(path, file.frames * file.channels)
             rate, channels = file.samplerate, file.channels
             samples: Samples = file.read(dtype="int16")
     except (soundfile.SoundFileError, OSError) as error:
@@ -108,6 +110,16 @@ def read_wav(path: Path) -> Samples:
     if not len(samples):
         raise DataError(f"{path}: holds no samples; remove it or unpack it again")
     return samples
+
+
+def require_room(path: Path, samples: int) -> None:
+    """Refuse a header that claims more samples than its file can hold, before memory is taken for them.
+
+    Raises:
+        DataError: names the file.
+    """
+    if samples > SAMPLES_PER_BYTE * (size := path.stat().st_size):
+        raise DataError(f"{path}: claims {samples:,} samples in {size:,} bytes; remove it or write it again")
 
 
 def fixed_length(clips: Sequence[Samples], length: int = CLIP_SAMPLES) -> Samples:

@@ -33,10 +33,12 @@ from nas.pipeline.study_plan import load_study
 from nas.plan.placement import MOST_ARENA_BYTES, require_room
 from nas.space import load_space
 from nas.space.lookup import find_architecture
+from nas.submission.checker import check
 from nas.tasks import TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.audio_files import read_recording
 from nas.tasks.cifar10_pickle import read_pickle
 from nas.tasks.pixel_cache import decode_image
+from nas.tasks.waveform import read_wav
 
 DIGITS = "9" * 5000  # more than Python reads as a number
 
@@ -247,6 +249,15 @@ def test_a_rate_that_no_microphone_has(tmp_path: Path, rate: int) -> None:
         read_recording(tmp_path / "clip.wav")
 
 
+def test_a_header_that_claims_more_than_memory(tmp_path: Path) -> None:
+    """A FLAC stream of 42 bytes says that 2^36 - 1 samples follow."""
+    info = struct.pack(">HH6xQ16x", 4096, 4096, 16_000 << 44 | 15 << 36 | (1 << 36) - 1)
+    (tmp_path / "clip.wav").write_bytes(b"fLaC" + struct.pack(">I", 0x80000022) + info)
+    for read in (read_wav, read_recording):
+        with pytest.raises(DataError, match=r"clip\.wav: (claims 68,719,476,735 samples in 42 bytes|not a readable)"):
+            read(tmp_path / "clip.wav")
+
+
 def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
@@ -289,6 +300,18 @@ def test_folders_with_links_and_pipes(tmp_path: Path) -> None:
     checked = check_data("image", str(tmp_path), Reporter())
     assert checked.error is not None
     assert "not an image" in checked.error
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("accuracy/results.txt", " Top 1% = 1.2.3\n"), ("accuracy/results.json", "[" * 100_000)],
+    ids=["figure", "nesting"],
+)
+def test_a_submission_with_a_figure_that_is_none(tmp_path: Path, name: str, text: str) -> None:
+    folder = tmp_path / "closed" / "me" / "results" / "board" / "kws"
+    (folder / "accuracy").mkdir(parents=True)
+    (folder / name).write_text(text)
+    assert any(f"kws/{name}" in str(finding) for finding in check(tmp_path).findings)
 
 
 class Line:
