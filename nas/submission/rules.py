@@ -42,20 +42,19 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 TOGETHER = {"ic2": "ic"}  # whoever hands in the first needs the second
 
-TOP_1 = re.compile(r" Top 1% = ([0-9]+(?:\.[0-9]+)?)")
-AUC = re.compile(r" AUC = ([0-9]+(?:\.[0-9]+)?)")
-MEDIAN = re.compile(r" Median throughput is +([0-9]+(?:\.[0-9]+)?) inf\./sec\.")
-RUNTIME = re.compile(r"^ *Runtime: ([0-9]+(?:\.[0-9]+)?) sec\.", re.MULTILINE)
-THROUGHPUT = re.compile(r"^ *Throughput: ([0-9]+(?:\.[0-9]+)?) inf\./sec\.", re.MULTILINE)
+FIGURE = r"([0-9]+(?:\.[0-9]+)?)"
+TOP_1 = re.compile(rf" Top 1% = {FIGURE}")
+AUC = re.compile(rf" AUC = {FIGURE}")
+MEDIAN = re.compile(rf" Median throughput is +{FIGURE} inf\./sec\.")
+RUNTIME = re.compile(rf"^ *Runtime: {FIGURE} sec\.", re.MULTILINE)
+THROUGHPUT = re.compile(rf"^ *Throughput: {FIGURE} inf\./sec\.", re.MULTILINE)
 ERROR = re.compile(r"ERROR \d.*")
-ENERGY = re.compile(r"Median energy cost is ([0-9]+(?:\.[0-9]+)?) uJ/inf")
-ENERGY_TRIAL = re.compile(
-    r"^ *Elapsed time +: ([0-9]+(?:\.[0-9]+)?).*\n(?:.*\n){3} *Energy/Inf +: ([0-9]+(?:\.[0-9]+)?) uJ/inf", re.MULTILINE
-)
+ENERGY = re.compile(rf"Median energy cost is {FIGURE} uJ/inf")
+ENERGY_TRIAL = re.compile(rf"^ *Elapsed time +: {FIGURE}.*\n(?:.*\n){{3}} *Energy/Inf +: {FIGURE} uJ/inf", re.MULTILINE)
 SWW_LINES = (
-    re.compile(r"Estimated throughput: ([0-9]+(?:\.[0-9]+)?) inf\./sec\."),
+    re.compile(rf"Estimated throughput: {FIGURE} inf\./sec\."),
     re.compile(r"Accuracy: (\d{1,9}) True positives, (\d{1,9}) False negatives, (\d{1,9}) False positives"),
-    re.compile(r"Average duty cycle: ([0-9]+(?:\.[0-9]+)?)"),
+    re.compile(rf"Average duty cycle: {FIGURE}"),
 )
 
 SYSTEM_KEYS = (
