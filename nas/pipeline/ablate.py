@@ -17,6 +17,8 @@ from nas.ablation.study import Study
 from nas.errors import InterruptedRunError, NasError, RunFolderError
 from nas.files import as_written, read_json, write_json
 from nas.pipeline.cell import BUSY, end_with, run_cell
+from nas.pipeline.page import FILE as PAGE
+from nas.pipeline.page import embedded
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.study_files import write_study
 from nas.pipeline.study_plan import Cell, plan_study
@@ -35,6 +37,10 @@ class StudyResult:
     folder: Path
     rows: list[dict[str, Any]]
     text: str
+
+    def _repr_html_(self) -> str:
+        """The study's page, in a notebook."""
+        return embedded(self.folder / PAGE)
 
 
 def run_study(study: Study, cells: Sequence[Cell], folder: Path, jobs: int, reporter: Reporter) -> StudyResult:

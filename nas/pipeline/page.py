@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
@@ -39,6 +40,11 @@ def write_page(run: Path, out: Path | None = None) -> Path:
     path = out or run / FILE
     write_bytes(path, page)
     return path
+
+
+def embedded(page: Path) -> str:
+    """A page as a cell of a notebook shows it."""
+    return f'<iframe srcdoc="{html.escape(page.read_text())}" style="width: 100%; height: 800px; border: 0"></iframe>'
 
 
 def _page(run: RunFolder, report: dict[str, Any]) -> Page:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import html
 import importlib.metadata
 import platform
 import time
@@ -22,7 +21,7 @@ from nas.pipeline.clock import Clock, time_limit
 from nas.pipeline.dry_run import price_line
 from nas.pipeline.front import Place, choose_winners
 from nas.pipeline.page import FILE as PAGE
-from nas.pipeline.page import write_page
+from nas.pipeline.page import embedded, write_page
 from nas.pipeline.report import write_report
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import Scoring, SearchOptions, SearchPlan, plan_search
@@ -58,8 +57,7 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """The run's page, in a notebook."""
-        page = html.escape((self.run / PAGE).read_text())
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0"></iframe>'
+        return embedded(self.run / PAGE)
 
 
 def start_search(plan: SearchPlan, out: Path | None, reporter: Reporter) -> SearchResult:

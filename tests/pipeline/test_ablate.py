@@ -163,6 +163,7 @@ def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.M
     assert predicted["flash_bytes"] == parameter_bytes(graph) < int(rows[0]["flash_bytes"])
     assert "| 0 of 1 |" in result.text
     assert "SYNTHETIC" in result.text
+    assert 'srcdoc="&lt;!doctype html&gt;' in result._repr_html_()
     assert (folder / "study.svg").read_text().startswith("<?xml")
     told = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
     assert told["runs"] == 2
