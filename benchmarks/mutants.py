@@ -490,6 +490,11 @@ class Server:
         self.mutants, self.log, self.tree = mutants, log, tree
         self.seconds: dict[str, float] = {}
 
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out what no mutant asks for."""
+        wanted = tuple({test for mutant in self.mutants for test in mutant.tests})
+        items[:] = [item for item in items if item.nodeid.startswith(wanted)]
+
     def pytest_runtestloop(self, session: Any) -> bool:
         """In place of pytest's own."""
         from _pytest.runner import runtestprotocol
@@ -634,7 +639,7 @@ def serve(tree: Tree, mutants: Sequence[Mutant], log: Path, only: str) -> None:
     tree.enter(compiles=True)
     import pytest
 
-    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    tests = sorted({test.split("::")[0] for mutant in mutants for test in mutant.tests})
     pytest.main(
         [*tree.words(), *(["-k", only] if only else []), *tests],
         plugins=[Plugin(None, tree.exports), Server(mutants, log, tree)],
