@@ -445,10 +445,10 @@ class Tree:
         sys.path[:0] = [str(self.root)]
         sys.dont_write_bytecode = not compiles
         os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
-        shown = os.dup(1)
+        where = os.dup(1)
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-        sys.stdout = os.fdopen(shown, "w")  # for ``say``
+        shown.append(where)
         from hypothesis import Phase, settings
 
         # A counterexample is enough, the smallest one is not needed. The suite's own profile builds on the default.
@@ -463,6 +463,9 @@ class Tree:
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()
         return held
+
+
+shown = [1]  # where ``say`` writes, also once the output of tests goes nowhere
 
 
 def forked(work: Callable[[], None], limit: float) -> bool:
@@ -671,8 +674,7 @@ def _fault(one: dict[str, Any]) -> Mutant:
 
 def say(text: str) -> None:
     """One line on stdout, at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    os.write(shown[-1], f"{text}\n".encode())
 
 
 def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
