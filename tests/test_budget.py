@@ -345,6 +345,18 @@ def test_bounds_that_only_different_networks_meet() -> None:
         reachable(space, Budget(**budget, **greedy))
 
 
+def test_the_nearest_budget_gives_way_where_only_another_network_has_the_least() -> None:
+    """Ops are a little too few, and the network of fewest ops needs more flash than is given too."""
+    space, greedy = NASTY["narrowest-is-not-cheapest"], {"planning": Planning(PlanKind.GREEDY)}
+    costs = [cost(point.graph, **greedy) for point in every_network(space)]
+    asked = {"flash_bytes": min(each.flash_bytes for each in costs), "ops": min(each.ops for each in costs) - 1}
+    told = refusal(space, asked | greedy)
+    assert told.startswith("budget infeasible: --ops 0.01 M")
+    (nearest,) = nearest_budgets(told, asked)
+    assert nearest["flash_bytes"] > asked["flash_bytes"]
+    assert reachable(space, Budget(**nearest, **greedy))
+
+
 @pytest.mark.parametrize(
     ("space", "needs"),
     [("ic_resnet", (223_312, 126_640, 126_640)), ("vww_micronet_50", (223_248, 223_248, 198_928))],
