@@ -34,8 +34,9 @@ import subprocess
 import sys
 import time
 import tomllib
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -102,6 +103,8 @@ class Mutant:
     text: str
     inside: bool
     """Of a function, rather than what runs when the module is imported."""
+    tests: tuple[str, ...]
+    """Files of tests, or single ones, that are run."""
 
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -268,9 +271,13 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
                 what += f" #{seen[what]}"
             _put(parent, field, place, ast.fix_missing_locations(ast.copy_location(changed, original)))
             try:
-                yield Mutant(what, part, name, line, ast.unparse(tree), inside)
+                yield Mutant(what, part, name, line, ast.unparse(tree), inside, _tests(name))
             finally:
                 _put(parent, field, place, original)
+
+
+def _tests(file: str) -> tuple[str, ...]:
+    return tuple(f"tests/{name}.py" for name in (PLAIN, *TESTS[file]))
 
 
 def _put(parent: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
@@ -438,10 +445,10 @@ class Tree:
         sys.path[:0] = [str(self.root)]
         sys.dont_write_bytecode = not compiles
         os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
-        shown = os.dup(1)
+        where = os.dup(1)
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-        sys.stdout = os.fdopen(shown, "w")  # for ``say``
+        shown.append(where)
         from hypothesis import Phase, settings
 
         # A counterexample is enough, the smallest one is not needed. The suite's own profile builds on the default.
@@ -456,6 +463,9 @@ class Tree:
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()
         return held
+
+
+shown = [1]  # where ``say`` writes, also once the output of tests goes nowhere
 
 
 def forked(work: Callable[[], None], limit: float) -> bool:
@@ -483,6 +493,11 @@ class Server:
         self.mutants, self.log, self.tree = mutants, log, tree
         self.seconds: dict[str, float] = {}
 
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out what no mutant asks for."""
+        wanted = tuple({test for mutant in self.mutants for test in mutant.tests})
+        items[:] = [item for item in items if item.nodeid.startswith(wanted)]
+
     def pytest_runtestloop(self, session: Any) -> bool:
         """In place of pytest's own."""
         from _pytest.runner import runtestprotocol
@@ -498,29 +513,40 @@ class Server:
                 os._exit(1)
         say(f"{len(items)} tests pass without a fault, {sum(self.seconds.values()):.0f} s")
         by_name = {item.nodeid: item for item in items}
+        for tests in {mutant.tests for mutant in self.mutants}:
+            if (found := self._examine(tests, lambda: True, session, by_name)) is None or found.status != "survived":
+                say(f"in a fork, {tests} fail without any fault: {found}")
+                os._exit(1)
         for number, mutant in enumerate(self.mutants, 1):
-            outcome = self._examine(mutant, session, by_name)
+            outcome = self._examine(mutant.tests, functools.partial(implant, mutant), session, by_name)
             if outcome is not None:
-                note(self.log, mutant.name, mutant.line, outcome)
+                note(self.log, mutant, outcome)
                 say(f"{number}/{len(self.mutants)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
         os._exit(0)
 
-    def _examine(self, mutant: Mutant, session: Any, items: dict[str, Any]) -> Outcome | None:
+    def _examine(
+        self, wanted: Sequence[str], implanted: Callable[[], bool], session: Any, items: dict[str, Any]
+    ) -> Outcome | None:
+        """``None``: nothing changed by it, so that it needs a process of its own."""
         from _pytest.runner import runtestprotocol
 
-        tests, result, start = tests_of(mutant.file, self.seconds), WORK / "result.json", time.monotonic()
+        tests, result, start = chosen(wanted, self.seconds), WORK / "result.json", time.monotonic()
         result.unlink(missing_ok=True)
 
-        def work() -> None:
-            if not implant(mutant):
-                result.write_text(json.dumps(None))
-                return
+        def run() -> list[Any] | None:
+            if not implanted():
+                return None
             for number, (test, after) in enumerate(zip(tests, [*tests[1:], ""], strict=True), 1):
                 reports = runtestprotocol(items[test], log=False, nextitem=items.get(after, session))
                 if any(report.failed for report in reports):
-                    result.write_text(json.dumps(["killed", test, number]))
-                    return
-            result.write_text(json.dumps(["survived", "", len(tests)]))
+                    return ["killed", test, number]
+            return ["survived", "", len(tests)]
+
+        def work() -> None:
+            try:
+                result.write_text(json.dumps(run()))
+            except BaseException:
+                result.write_text(json.dumps(["error", traceback.format_exc(), 0]))
 
         ended = forked(work, SLACK_SECONDS + 20 * sum(self.seconds[test] for test in tests))
         seconds = time.monotonic() - start
@@ -529,6 +555,9 @@ class Server:
         if not result.is_file():
             return Outcome("killed", "crash", seconds, 0)
         found = json.loads(result.read_text())
+        if found and found[0] == "error":
+            say(found[1])
+            os._exit(1)
         return found and Outcome(found[0], found[1], seconds, found[2])
 
 
@@ -548,21 +577,20 @@ def implant(mutant: Mutant) -> bool:
     gather(compile(mutant.text, f"{mutant.file} with a fault", "exec"))
     changed = False
     for one in gc.get_objects():
-        if isinstance(one, FunctionType) and one.__module__ == name and "<lambda>" not in one.__qualname__:
+        if type(one) is FunctionType and one.__module__ == name and "<lambda>" not in one.__qualname__:
             code = codes.get(one.__qualname__)
             if code is not None and code.co_freevars == one.__code__.co_freevars:
                 changed |= (code.co_code, code.co_consts) != (one.__code__.co_code, one.__code__.co_consts)
                 one.__code__ = code
-        elif isinstance(one, functools._lru_cache_wrapper) and str(one.__module__).startswith("nas."):
+        elif type(one) is functools._lru_cache_wrapper and str(one.__module__).startswith("nas."):
             one.cache_clear()
     return changed
 
 
-def tests_of(file: str, seconds: Mapping[str, float]) -> list[str]:
-    """Tests of a module: of the first file that is named the quick ones first, and so on."""
-    files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[file])]
-    tests = [test for test in seconds if test.split("::")[0] in files]
-    return sorted(tests, key=lambda test: (files.index(test.split("::")[0]), seconds[test], test))
+def chosen(wanted: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
+    """Tests that were asked for: of the first file or name the quick ones first, and so on."""
+    place = {test: next((i for i, start in enumerate(wanted) if test.startswith(start)), -1) for test in seconds}
+    return sorted((test for test in seconds if place[test] >= 0), key=lambda test: (place[test], seconds[test], test))
 
 
 # --- campaigns -------------------------------------------------------------------------------------------------------
@@ -579,28 +607,34 @@ def campaign(options: argparse.Namespace) -> None:
     known = logged(log)
     again = {name for name, one in known.items() if options.again and one["status"] == "survived"}
     todo = [mutant for mutant in drawn if mutant.name not in known or mutant.name in again]
-    if todo:
-        warm()
-        tree = Tree(WORK)
-        quick = [mutant for mutant in todo if mutant.inside and mutant.name not in again]
-        if quick:
-            forked(lambda: serve(tree, quick, log, options.only), float("inf"))
-            if not logged(log).keys() & {mutant.name for mutant in quick}:
-                sys.exit("no test was run")
-        known = logged(log)
-        rest = [mutant for mutant in todo if mutant.name not in known or mutant.name in again]
-        for part in {mutant.part for mutant in rest}:
-            first = next(mutant for mutant in rest if mutant.part == part)
-            sound = replace(first, text=(ROOT / first.file).read_text())
-            if examine(tree, sound, options.only).status != "survived":
-                sys.exit(f"the tests of {first.file} fail without a fault")
-        for number, mutant in enumerate(rest, 1):
-            outcome = examine(tree, mutant, options.only)
-            note(log, mutant.name, mutant.line, outcome)
-            say(f"{number}/{len(rest)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
+    test(todo, again, log, options.only)
     known = logged(log)
     for part in parts:
         tell(part, len(everyone[part]), [known[mutant.name] for mutant in drawn if mutant.part == part])
+
+
+def test(todo: Sequence[Mutant], again: Collection[str], log: Path, only: str) -> None:
+    """Test mutants, those of ``again`` in processes of their own, and log what became of them."""
+    if not todo:
+        return
+    warm()
+    tree = Tree(WORK)
+    quick = [mutant for mutant in todo if mutant.inside and mutant.name not in again]
+    if quick:
+        forked(lambda: serve(tree, quick, log, only), float("inf"))
+        if not logged(log).keys() & {mutant.name for mutant in quick}:
+            sys.exit("no test was run")
+    known = logged(log)
+    rest = [mutant for mutant in todo if mutant.name not in known or mutant.name in again]
+    for tests in {mutant.tests for mutant in rest}:
+        first = next(mutant for mutant in rest if mutant.tests == tests)
+        sound = replace(first, text=(ROOT / first.file).read_text())
+        if examine(tree, sound, only).status != "survived":
+            sys.exit(f"the tests of {first.file} fail without a fault")
+    for number, mutant in enumerate(rest, 1):
+        outcome = examine(tree, mutant, only)
+        note(log, mutant, outcome)
+        say(f"{number}/{len(rest)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
 
 
 def serve(tree: Tree, mutants: Sequence[Mutant], log: Path, only: str) -> None:
@@ -608,52 +642,46 @@ def serve(tree: Tree, mutants: Sequence[Mutant], log: Path, only: str) -> None:
     tree.enter(compiles=True)
     import pytest
 
-    files = sorted({f"tests/{name}.py" for mutant in mutants for name in (PLAIN, *TESTS[mutant.file])})
-    chosen = ["-k", only] if only else []
-    pytest.main([*tree.words(), *chosen, *files], plugins=[Plugin(None, tree.exports), Server(mutants, log, tree)])
+    tests = sorted({test.split("::")[0] for mutant in mutants for test in mutant.tests})
+    pytest.main(
+        [*tree.words(), *(["-k", only] if only else []), *tests],
+        plugins=[Plugin(None, tree.exports), Server(mutants, log, tree)],
+    )
     say("the tests do not run")
 
 
 def honesty(options: argparse.Namespace) -> None:
     """Put each fault of ``honesty_mutants.toml`` in, and tell which ones nobody noticed."""
-    faults = tomllib.loads(HONESTY.read_text())["mutant"]
-    log = logged(options.log)
-    todo = [fault for fault in faults if log.get(fault["breaks"], {}).get("status") != "killed"]
-    if todo:
-        warm()
-        tree = Tree(WORK)
-        tests = sorted({test for fault in todo for test in fault["tests"]})
-        outcome = tree.run(tests, None, 3600, WORK / "result.json", compiles=True)
-        if outcome.status != "survived":
-            sys.exit(f"{outcome.by or outcome.status} without any fault")
-        say(f"{outcome.tests} tests pass without a fault, {outcome.seconds:.0f} s")
-    for number, fault in enumerate(todo, 1):
-        held = (tree.root / fault["file"]).read_text()
-        if held.count(fault["old"]) != 1:
-            sys.exit(f"{fault['breaks']}: {fault['file']} holds it {held.count(fault['old'])} times")
-        tree.replace(fault["file"], held.replace(fault["old"], fault["new"]))
-        try:
-            outcome = tree.run(fault["tests"], None, 1200, WORK / "result.json")
-        finally:
-            tree.replace(fault["file"], held)
-        log[fault["breaks"]] = note(options.log, fault["breaks"], 0, outcome)
-        say(f"{number}/{len(todo)} {outcome.status:9} {outcome.seconds:5.1f} s  {fault['breaks']}  [{outcome.by}]")
-    found = [log[fault["breaks"]] for fault in faults]
-    say(f"\n{sum(one['status'] == 'killed' for one in found)} of {len(found)} faults noticed")
+    log: Path = options.log or WORK / "honesty.jsonl"
+    if options.log is None:
+        log.unlink(missing_ok=True)
+    faults = [_fault(one) for one in tomllib.loads(HONESTY.read_text())["mutant"]]
+    known = logged(log)
+    test([fault for fault in faults if fault.name not in known], (), log, options.only)
+    known = logged(log)
+    unnoticed = [fault.name for fault in faults if known[fault.name]["status"] == "survived"]
+    say("\n".join([f"\n{len(faults) - len(unnoticed)} of {len(faults)} faults noticed", *unnoticed]))
+
+
+def _fault(one: dict[str, Any]) -> Mutant:
+    """A fault of the list; in a function, unless it says otherwise."""
+    held = (ROOT / one["file"]).read_text()
+    if held.count(one["old"]) != 1:
+        sys.exit(f"{one['breaks']}: {one['file']} holds it {held.count(one['old'])} times")
+    text = held.replace(one["old"], one["new"])
+    return Mutant(one["breaks"], "honesty", one["file"], 0, text, one.get("inside", True), tuple(one["tests"]))
 
 
 def say(text: str) -> None:
     """One line on stdout, at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    os.write(shown[-1], f"{text}\n".encode())
 
 
 def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
     """Run the tests of its module on one mutant, written into the tree."""
     held = tree.replace(mutant.file, mutant.text)
     try:
-        files = [f"tests/{name}.py" for name in (PLAIN, *TESTS[mutant.file])]
-        return tree.run([*files, *(["-k", only] if only else [])], None, SLOW_SECONDS, WORK / "result.json")
+        return tree.run([*mutant.tests, *(["-k", only] if only else [])], None, SLOW_SECONDS, WORK / "result.json")
     finally:
         tree.replace(mutant.file, held)
 
@@ -665,21 +693,25 @@ def draw(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
     return sorted(shuffled[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
 
 
-def logged(path: Path | None) -> dict[str, dict[str, Any]]:
+def logged(path: Path) -> dict[str, dict[str, Any]]:
     """What a log says of each mutant; of several lines, the last."""
-    if path is None or not path.is_file():
+    if not path.is_file():
         return {}
     return {one["name"]: one for one in map(json.loads, path.read_text().splitlines())}
 
 
-def note(path: Path | None, name: str, line: int, outcome: Outcome) -> dict[str, Any]:
+def note(path: Path, mutant: Mutant, outcome: Outcome) -> None:
     """Append a line to the log."""
-    record = {"name": name, "line": line, "status": outcome.status, "by": outcome.by, "tests": outcome.tests}
+    record = {
+        "name": mutant.name,
+        "line": mutant.line,
+        "status": outcome.status,
+        "by": outcome.by,
+        "tests": outcome.tests,
+    }
     record["seconds"] = round(outcome.seconds, 2)
-    if path is not None:
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-    return record
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def tell(part: str, possible: int, found: list[dict[str, Any]]) -> None:

@@ -164,8 +164,12 @@ def test_no_budget_at_all() -> None:
 
 
 def test_a_latency_without_an_mcu() -> None:
-    with pytest.raises(InputError, match=r"--latency needs --mcu: give --ops instead, or one of --mcu .*stm32f746zg"):
+    with pytest.raises(InputError, match=r"--latency needs --mcu: give --ops instead, or one of --mcu ") as caught:
         make_budget(latency_ms=100)
+    named = str(caught.value).partition("--mcu: ")[2].partition("one of --mcu ")[2].split(", ")
+    assert "stm32f746zg" in named
+    assert all(make_budget(name, latency_ms=100) for name in named)
+    assert len(named) < len(list_mcus())  # of some, nothing is known
 
 
 @pytest.mark.parametrize("name", ["rp2040", "imxrt1062", "profile_tiny"])
@@ -339,6 +343,18 @@ def test_bounds_that_only_different_networks_meet() -> None:
     assert second == "nearest feasible budget: --ops 0.02M, the rest as it is"
     for budget in nearest_budgets(told, least):
         reachable(space, Budget(**budget, **greedy))
+
+
+def test_the_nearest_budget_gives_way_where_only_another_network_has_the_least() -> None:
+    """Ops are a little too few, and the network of fewest ops needs more flash than is given too."""
+    space, greedy = NASTY["narrowest-is-not-cheapest"], {"planning": Planning(PlanKind.GREEDY)}
+    costs = [cost(point.graph, **greedy) for point in every_network(space)]
+    asked = {"flash_bytes": min(each.flash_bytes for each in costs), "ops": min(each.ops for each in costs) - 1}
+    told = refusal(space, asked | greedy)
+    assert told.startswith("budget infeasible: --ops 0.01 M")
+    (nearest,) = nearest_budgets(told, asked)
+    assert nearest["flash_bytes"] > asked["flash_bytes"]
+    assert reachable(space, Budget(**nearest, **greedy))
 
 
 @pytest.mark.parametrize(

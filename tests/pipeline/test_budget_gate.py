@@ -82,12 +82,15 @@ def test_a_search_whose_file_grew_ends_with_exit_code_4(
     call_nas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As if the prediction had been 16 bytes too low, for a budget that only the smallest network is within."""
-    smallest = Budget().cost(load_space("ic_micronet").smallest()).flash_bytes
+    predicted = Budget().cost(load_space("ic_micronet").smallest())
+    smallest = predicted.flash_bytes
     plan = winner.with_plan
     monkeypatch.setattr(winner, "with_plan", lambda *given: (plan(*given)[0] + bytes(16), None))
     words = "--task ic --space ic_micronet --data builtin --engine random --trials 1 --epochs 1 --train-epochs 1 --json"
     done = call_nas("search", *words.split(), "--flash", f"{smallest}B", "--out", "run")
     assert (done.code, done.out) == (4, "")
     assert f"exceeds its budget: flash_bytes {smallest + 16:,} of {smallest:,}" in done.err
+    measured = json.loads((tmp_path / "run" / "winner" / "validation.json").read_text())["measured"]
+    assert (measured["flash_bytes"], measured["sram_bytes"]) == (smallest + 16, predicted.sram_bytes)
     assert not (tmp_path / "run" / "result.json").exists()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] != "done"
