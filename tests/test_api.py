@@ -76,7 +76,7 @@ def test_they_do_what_the_commands_do(run: Path, run_nas: Callable[..., Any]) ->
         (lambda: nas.ablate({"factors": {}}), "the study: "),
         (lambda: nas.ablate("engine"), "did you mean 'engines'"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_wrong_is_an_error_of_ours(
     call: Callable[[], object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
