@@ -32,7 +32,7 @@ def offered(line: str) -> set[str]:
         ("nas train kws_ds_cnn:mlperf", {"kws_ds_cnn:mlperf-ds-cnn"}),
         ("nas train kws_ds_cnn:sm", {"kws_ds_cnn:smallest"}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_names_are_offered(line: str, found: set[str]) -> None:
     assert offered(line) == found
