@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-"""For every Python that is started here; see ``environment``."""
+
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """What is started inside, by libraries too, runs nothing of the working folder; see ``environment``."""
+    before = {name: os.environ.get(name) for name in SAFE_PATH}
+    os.environ |= SAFE_PATH
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def environment() -> dict[str, str]:

@@ -38,7 +38,7 @@ from nas.pipeline.reporter import Reporter
 from nas.pipeline.search import SearchResult
 from nas.pipeline.submit import _read
 from nas.plan.placement import Placement
-from nas.processes import environment
+from nas.processes import environment, safe_path
 from nas.report.memory_plot import render_memory_plot
 from nas.report.page import Card, Layer, Page, Picture, StudyPage, classes_of, render_page
 from nas.report.plan_plot import render_plan_plot
@@ -149,8 +149,19 @@ def strange_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_modules_of_the_working_folder_would_be_run(strange_folder: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "json"], capture_output=True)
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    subprocess.run([sys.executable, "-m", "json"], env=usual, capture_output=True)
     assert (tmp_path / "ran").exists()
+
+
+def test_the_environment_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    for before in (None, "0"):
+        monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        if before is not None:
+            monkeypatch.setenv("PYTHONSAFEPATH", before)
+        with safe_path():
+            assert os.environ["PYTHONSAFEPATH"] == "1"
+        assert os.environ.get("PYTHONSAFEPATH") == before
 
 
 @pytest.mark.parametrize("module", ["nas.harness.arena_worker", "nas.harness.identity", "nas.export.convert_worker"])

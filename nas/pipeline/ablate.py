@@ -22,7 +22,7 @@ from nas.pipeline.page import embedded
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.study_files import write_study
 from nas.pipeline.study_plan import Cell, plan_study
-from nas.processes import SAFE_PATH
+from nas.processes import safe_path
 from nas.units import format_bytes, format_score
 
 RECORD = "study.json"
@@ -101,8 +101,7 @@ def _carry_out(cells: Sequence[Cell], folder: Path, jobs: int, reporter: Reporte
     waiting, found, failed = list(cells), dict[str, dict[str, Any]](), dict[str, NasError]()
     running: dict[Future[Any], Cell] = {}
     spawn = multiprocessing.get_context("spawn")
-    os.environ |= SAFE_PATH  # workers start as long as there is work
-    with ProcessPoolExecutor(jobs, spawn, end_with, (os.getpid(),), max_tasks_per_child=1) as pool:
+    with safe_path(), ProcessPoolExecutor(jobs, spawn, end_with, (os.getpid(),), max_tasks_per_child=1) as pool:
         while waiting or running:
             while waiting and len(running) < jobs:
                 cell = waiting.pop(0)
