@@ -375,9 +375,10 @@ class Plugin:
 
 
 def warm() -> None:
-    """Import what takes long, so that forks have it; nothing of ``nas``."""
+    """Import what takes long, for all forks; nothing of ``nas``. One thread each: others do not outlive a fork."""
     import importlib
 
+    os.environ |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
     for name in (*HEAVY, *HEAVY_TOO):
         importlib.import_module(name)
     assert not any(name == "nas" or name.startswith("nas.") for name in sys.modules)
