@@ -112,7 +112,7 @@ class ConsoleReporter(Reporter):
     def candidate(self, candidate: Candidate, best: Candidate, seconds_left: float | None, metric: str) -> None:
         """The best so far; in a log, a line per candidate."""
         if self._live:
-            self._view.candidates |= {best.number: best, candidate.number: candidate}
+            self._view.add(candidate, best)
             self._view.metric, self._view.seconds_left = metric, seconds_left
             return
         left = "" if seconds_left is None else f", {format_seconds(max(seconds_left, 0))} of search left"

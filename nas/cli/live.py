@@ -46,13 +46,23 @@ class LiveView:
     """Drawn anew a few times a second, below the lines that stay."""
 
     bars: Progress
-    candidates: dict[int, Candidate] = field(default_factory=dict)
-    """By number; after a resume, those since then and the best one before."""
+    best: list[Candidate] = field(default_factory=list)
+    """A few, best first; after a resume, of those since then and the best one before."""
+    scores: list[float] = field(default_factory=list)
+    """In their order, since the start or the resume."""
+    candidates: int = 0
     metric: str = "accuracy"
     seconds_left: float | None = None
     descent: list[DescentEpoch] = field(default_factory=list)
     descent_epochs: int = 0
     budget: Budget | None = None
+
+    def add(self, candidate: Candidate, best: Candidate) -> None:
+        """One more candidate, and the best so far."""
+        known = {each.number: each for each in (*self.best, best, candidate)}
+        self.best = sorted(known.values(), key=lambda each: (each.pruned, -each.score))[:BEST]
+        self.scores.append(candidate.score)
+        self.candidates = max(self.candidates, candidate.number + 1)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """For rich."""
@@ -62,8 +72,7 @@ class LiveView:
             yield self._descent()
         if self.candidates:
             left = "" if self.seconds_left is None else f", {format_seconds(max(self.seconds_left, 0))} of search left"
-            course = sparkline([each.score for each in self.candidates.values()])
-            yield Text(f"best of {max(self.candidates) + 1} candidates{left}; scores in their order {course}")
+            yield Text(f"best of {self.candidates} candidates{left}; scores in their order {sparkline(self.scores)}")
             yield self._best()
         yield self.bars
 
@@ -90,8 +99,7 @@ class LiveView:
         for heading in ("candidate", "score", "ops", "flash", "SRAM"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("network", no_wrap=True, overflow="ellipsis")
-        ranked = sorted(self.candidates.values(), key=lambda each: (each.pruned, -each.score))
-        for each in ranked[:BEST]:
+        for each in self.best:
             table.add_row(
                 str(each.number + 1),
                 format_score(self.metric, each.score),

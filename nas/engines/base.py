@@ -80,7 +80,8 @@ class StudyPlace:
     """Where a study is kept that several workers share, and what they must agree on.
 
     ``identity`` names everything that a worker must share to join, as text: space, budget, data, epochs, seed.
-    A worker whose last heartbeat is older than ``grace_seconds`` is taken for dead.
+    A worker whose last heartbeat is older than ``grace_seconds`` is taken for dead. ``tell`` takes what the user should
+    know of the storage while the search goes on.
     """
 
     url: str
@@ -88,6 +89,7 @@ class StudyPlace:
     identity: dict[str, str]
     heartbeat_seconds: int = 60
     grace_seconds: int = 180  # three beats: one may be lost, one late
+    tell: Callable[[str], None] = lambda text: None
 
     @property
     def has_heartbeats(self) -> bool:

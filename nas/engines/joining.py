@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 
 from nas.engines.base import SearchRequest, StudyPlace
 from nas.engines.proposals import Method
+from nas.engines.recent import RecentTrials
 from nas.engines.storage import open_storage
 from nas.errors import InputError
 
@@ -27,7 +28,7 @@ def join(request: SearchRequest, method: Method, sampler: BaseSampler, pruner: B
             candidate of the history is not in it.
     """
     place, costs = request.study, method.costs(request)
-    storage: BaseStorage | None = open_storage(place) if place else None
+    storage: BaseStorage = open_storage(place) if place else RecentTrials()
     directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * len(costs)
     study = optuna.create_study(
         storage=storage,

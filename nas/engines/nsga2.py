@@ -25,7 +25,15 @@ def search_nsga2(request: SearchRequest) -> Iterator[Candidate]:
     from nas.engines.study import search
 
     size = LARGE_POPULATION if (request.limit or 0) >= MANY_CANDIDATES else POPULATION
-    method = Method("nsga2", partial(_sampler, size), False, objectives, partial(_generation, size))
+    method = Method(
+        "nsga2",
+        partial(_sampler, size),
+        prunes=False,
+        costs=objectives,
+        attributes=partial(_generation, size),
+        settle=partial(_settle, size),
+        keeps=_parents,
+    )
     return search(request, method)
 
 
@@ -53,3 +61,30 @@ def _generation(size: int, number: int) -> dict[str, Any]:
     import optuna
 
     return {optuna.samplers.NSGAIISampler._get_generation_key(): number // size}
+
+
+def _settle(size: int, study: optuna.Study, number: int) -> None:
+    """Choose the parents of the next generation where one ends.
+
+    Asked for the last generation only, Optuna would go back to the first, one call deeper each time, until Python
+    refuses.
+    """
+    import optuna
+
+    if (number + 1) % size == 0:
+        sampler = optuna.samplers.NSGAIISampler(population_size=size)
+        fresh = optuna.load_study(study_name=study.study_name, storage=study._storage)  # one that has cached no trials
+        sampler.get_parent_population(fresh, (number + 1) // size)
+
+
+def _parents(study: optuna.Study) -> set[int]:
+    """The parents of the last generation, of whom some may have been there since the first."""
+    import optuna
+
+    prefix = optuna.samplers.NSGAIISampler._get_parent_cache_key_prefix()
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    noted = {name: ids for name, ids in attributes.items() if name.startswith(prefix)}
+    if not noted:
+        return set()
+    last = noted[max(noted, key=lambda name: int(name.removeprefix(prefix)))]
+    return {trial.number for trial in study.get_trials(deepcopy=False) if trial._trial_id in {*last}}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from nas.engines.sampling import sample_feasible, shrink
 from nas.engines.tpe_sampler import FeasibleTPESampler
 from nas.space import Architecture, SearchSpace
 
-Taken = Callable[[], Collection[Architecture]]
+Taken = Callable[[], Container[Architecture]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Method:
         prunes: whether trainings that are not worth going on with are broken off.
         costs: request -> names of the costs that are objectives beside the score.
         attributes: number of a candidate of the history -> what the sampler had noted in its trial.
+        settle: what the sampler notes in the study, after each trial of the history.
+        keeps: trials that a sampler may look at however old they are, by number.
         asks: draws from the sampler before the last one is shrunk into the budget.
     """
 
@@ -38,6 +41,8 @@ class Method:
     prunes: bool = True
     costs: Callable[[SearchRequest], tuple[str, ...]] = lambda request: ()
     attributes: Callable[[int], dict[str, Any]] = lambda number: {}
+    settle: Callable[[optuna.Study, int], None] = lambda study, number: None
+    keeps: Callable[[optuna.Study], Collection[int]] = lambda study: ()
     asks: int = 20
 
 
@@ -52,7 +57,7 @@ class FeasibleSampler(BaseSampler):
         self.method = method
         self.taken = taken
         self.distributions = distributions(request.space)
-        self.known = [point for point in request.known if request.budget.admits(point)]
+        self.known = deque(point for point in request.known if request.budget.admits(point))
         self.proposal: Architecture | None = None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -83,9 +88,12 @@ class FeasibleSampler(BaseSampler):
             return point not in taken and budget.admits(point)
 
         sampler = self.method.sampler(study, trial, rng.randrange(2**32))  # it also notes what is not its own
-        known = next((point for point in self.known if point not in taken), None)
-        if known is not None or sampler is None:
-            return known or sample_feasible(space, budget, rng, taken)
+        while self.known and self.known[0] in taken:
+            self.known.popleft()
+        if self.known:
+            return self.known[0]
+        if sampler is None:
+            return sample_feasible(space, budget, rng, taken)
         if isinstance(sampler, FeasibleTPESampler):
             sampler.fits = fits
         for _ in range(self.method.asks):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Container
 
 from nas.budget import Budget, reachable
 from nas.space import Architecture, SearchSpace
@@ -12,7 +12,7 @@ MAX_TRIES = 200  # rejections before the last draw is shrunk; a proposal takes 0
 
 
 def sample_feasible(
-    space: SearchSpace, budget: Budget, rng: random.Random, known: Collection[Architecture] = ()
+    space: SearchSpace, budget: Budget, rng: random.Random, known: Container[Architecture] = ()
 ) -> Architecture | None:
     """A point that fits and is not in ``known``; ``None`` when none was found.
 

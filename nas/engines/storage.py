@@ -17,6 +17,7 @@ from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCal
 from sqlalchemy.exc import SQLAlchemyError
 
 from nas.engines.base import StudyPlace
+from nas.engines.patience import patient
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ FIRST_TRIES = 5  # to set up an empty data base, which another worker may be doi
 
 def open_storage(place: StudyPlace) -> BaseStorage:
     """The storage of a URL. Data bases notice workers that died and have their trials retried.
+
+    A server may be away for a while once it has answered; see ``patient``.
 
     A journal and a gRPC proxy keep no heartbeats.
 
@@ -93,9 +96,10 @@ def _database(place: StudyPlace, kind: str) -> RDBStorage:
         connect = {"timeout": LOCK_SECONDS}
     elif kind == "postgresql":
         connect["client_encoding"] = "utf8"  # in a data base without one, text would come as bytes
+    kind_of_storage = patient(RDBStorage, place.tell) if kind in DRIVERS else RDBStorage
     for last in (False,) * (FIRST_TRIES - 1) + (True,):
         try:
-            return RDBStorage(
+            return kind_of_storage(
                 url,
                 {"connect_args": connect, "pool_pre_ping": True},  # hours pass between two writes
                 heartbeat_interval=place.heartbeat_seconds,
@@ -139,7 +143,7 @@ def _grpc(place: StudyPlace) -> GrpcStorageProxy:
     _let_old_protobuf_read_new_code()
     from optuna.storages import GrpcStorageProxy
 
-    storage = GrpcStorageProxy(host=host, port=port)
+    storage = patient(GrpcStorageProxy, place.tell)(host=host, port=port)
     try:
         storage.wait_server_ready(CONNECT_SECONDS)
     except ConnectionError as cause:

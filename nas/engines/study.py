@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Collection, Iterator
+from collections import ChainMap
+from collections.abc import Container, Iterator
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import optuna
@@ -19,9 +20,11 @@ from nas.cost.model import Cost
 from nas.engines.base import Candidate, Pruned, SearchRequest
 from nas.engines.joining import join
 from nas.engines.proposals import FeasibleSampler, Method, genome
+from nas.engines.recent import RECENT, RecentTrials
 from nas.engines.storage import storage_errors
 from nas.errors import InputError
 from nas.space import Architecture
+from nas.space.blocks import Block
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP_COMPLETE = 5  # candidates that were trained to the end before any is compared with them
@@ -55,17 +58,20 @@ class Worker:
         self.request = request
         self.method = method
         self.costs = method.costs(request)
-        self.found = list(request.history)
-        self.architectures = {candidate.number: candidate.architecture for candidate in self.found}
-        self.told = set(self.architectures)
-        self.evaluated = set(self.architectures.values())
+        self.found = list[Candidate]()
+        self.architectures = dict[int, Architecture]()
+        self.told = set[int]()
+        self.evaluated = dict[Architecture, int]()
+        self.blocks = dict[Block, Block]()
         self.seen_running: dict[int, float] = {}
         self.sampler = FeasibleSampler(request, method, self._taken)
         self.exhausted = False
         self.study = join(request, method, self.sampler, _pruner(method))
-        if request.study is None:
-            for candidate in request.history:
+        for candidate in request.history:
+            if request.study is None:
                 self.study.add_trial(self._as_trial(candidate))
+                method.settle(self.study, candidate.number)
+            self._note(candidate)
 
     def run(self) -> Iterator[Candidate]:
         """Evaluate and yield; wait at the end for what others are at, to retry it should they die."""
@@ -146,7 +152,7 @@ class Worker:
         if architecture in self.evaluated or any(self._architecture(other) == architecture for other in others):
             raise Released("another worker has this network")
         before = [other for other in others if other.number < trial.number and other.state != TrialState.FAIL]
-        if self._reached(len(self.told) + len(before) - len(self._lost(before))):
+        if self._reached(len(self.found) + len(before) - len(self._lost(before))):
             raise Released("other workers have reached the limit")
 
     def _describe(self, trial: Trial, architecture: Architecture) -> None:
@@ -168,10 +174,19 @@ class Worker:
         for trial in self._untold():
             if trial.state in FINISHED:
                 candidate = self._as_candidate(trial)
-                self.told.add(trial.number)
-                self.evaluated.add(candidate.architecture)
-                self.found.append(candidate)
+                self._note(candidate)
                 yield candidate
+
+    def _note(self, candidate: Candidate) -> None:
+        """It is known now; after many, Optuna forgets what it will not look at again."""
+        self.told.add(candidate.number)
+        self.evaluated[candidate.architecture] = candidate.number
+        self.found.append(candidate)
+        storage = self.study._storage
+        if isinstance(storage, RecentTrials) and len(self.found) % RECENT == 0:
+            left = storage.forget(self.study._study_id, self.method.keeps(self.study))
+            self.told &= left
+            self.architectures = {number: each for number, each in self.architectures.items() if number in left}
 
     def _untold(self) -> list[FrozenTrial]:
         """The trials as they are now, without the finished ones that were yielded: those never change."""
@@ -180,10 +195,11 @@ class Worker:
     def _in_state(self, state: TrialState) -> list[FrozenTrial]:
         return [trial for trial in self._untold() if trial.state == state]
 
-    def _taken(self) -> Collection[Architecture]:
+    def _taken(self) -> Container[Architecture]:
         """Networks that must not be drawn: evaluated, being evaluated, to be retried, or given up after retries."""
-        held = (self._architecture(trial) for trial in self._untold() if _holds(trial, False))
-        return self.evaluated.union(architecture for architecture in held if architecture is not None)
+        holders = [trial for trial in self._untold() if _holds(trial, False)]
+        held = {found: trial.number for trial in holders if (found := self._architecture(trial)) is not None}
+        return ChainMap(held, self.evaluated)
 
     def _architecture(self, trial: FrozenTrial) -> Architecture | None:
         """The network that a trial has claimed; ``None`` before that."""
@@ -237,7 +253,15 @@ class Worker:
             raise InputError(f"trial {trial.number} of the study {self.study.study_name} is of another kind") from cause
         assert architecture is not None
         scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
-        return Candidate(trial.number, architecture, cost, score, seconds, trial.state == TrialState.PRUNED, scores)
+        return Candidate(
+            trial.number, self._bare(architecture), cost, score, seconds, trial.state == TrialState.PRUNED, scores
+        )
+
+    def _bare(self, architecture: Architecture) -> Architecture:
+        """As many are kept: without the graph that it made for its costs, and its blocks shared with the others."""
+        return replace(
+            architecture, blocks=tuple(self.blocks.setdefault(block, block) for block in architecture.blocks)
+        )
 
     def _as_trial(self, candidate: Candidate) -> FrozenTrial:
         """The trial that a candidate of the history was."""

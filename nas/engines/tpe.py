@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STARTUP_CANDIDATES = 8  # random ones before the model is asked; Optuna's default of 10 is most of a one-hour search
 MOST_ASKS = 3  # each is for the best of 48 draws that fits
+GOOD_CANDIDATES = 25  # at most, in the model of the good ones: Optuna's ``default_gamma``
 
 
 def search_tpe(request: SearchRequest) -> Iterator[Candidate]:
@@ -24,7 +25,7 @@ def search_tpe(request: SearchRequest) -> Iterator[Candidate]:
     from nas.engines.proposals import Method
     from nas.engines.study import search
 
-    return search(request, Method("tpe", _sampler, asks=MOST_ASKS))
+    return search(request, Method("tpe", _sampler, asks=MOST_ASKS, keeps=_best))
 
 
 def _sampler(study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) -> BaseSampler | None:
@@ -36,3 +37,11 @@ def _sampler(study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) ->
     if len(study.get_trials(deepcopy=False, states=states)) < STARTUP_CANDIDATES:
         return None
     return FeasibleTPESampler(seed)
+
+
+def _best(study: optuna.Study) -> list[int]:
+    """Those that the model of good candidates is made of; that of the others does without the old ones."""
+    import optuna
+
+    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    return [trial.number for trial in sorted(done, key=lambda trial: -trial.values[0])[:GOOD_CANDIDATES]]

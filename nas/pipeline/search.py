@@ -223,7 +223,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
     def stop(candidates: Sequence[Candidate]) -> bool:
         """Another candidate of average length would eat into the final training."""
         left = clock.search_seconds(reserve)
-        return left is not None and bool(candidates) and left < sum(c.seconds for c in candidates) / len(candidates)
+        return left is not None and bool(candidates) and left < seconds / len(candidates)
 
     request = SearchRequest(
         plan.space,
@@ -238,11 +238,14 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
         study=study_place(plan, session, epochs),
         gradient=scorer.gradient,
     )
+    seconds, top = sum(candidate.seconds for candidate in found), best(found) if found else None
     for candidate in get_engine(plan.engine)(request):
         run.append(candidate)
         found.append(candidate)
+        seconds += candidate.seconds
+        top = best([top, candidate]) if top else candidate
         note_time()
-        session.reporter.candidate(candidate, best(found), clock.search_seconds(reserve), plan.task.metric)
+        session.reporter.candidate(candidate, top, clock.search_seconds(reserve), plan.task.metric)
     note_time()
     if not found:
         raise InfeasibleError(f"{plan.space.name}: no network was found within {plan.budget.bounds()}")

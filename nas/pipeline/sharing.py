@@ -20,7 +20,7 @@ def study_place(plan: SearchPlan, session: Session, epochs: int) -> StudyPlace |
         "scoring": f"{plan.scoring.value}, {epochs} epochs, from {plan.least:.1%} of the budget",
         "seed": str(plan.options.seed),
     }
-    return StudyPlace(plan.options.storage, f"nas-{plan.task.name}", identity)
+    return StudyPlace(plan.options.storage, f"nas-{plan.task.name}", identity, tell=session.reporter.warn)
 
 
 def shown_storage(storage: str | None) -> str | None:

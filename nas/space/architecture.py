@@ -74,7 +74,7 @@ class Architecture:
                 blocks,
                 str(data["head"]),
             )
-            _ = arch.graph
+            build_graph(arch.input_shape, arch.blocks, arch.head, arch.classes)  # not kept: a run has many
         except (IndexError, KeyError, TypeError, ValueError, OverflowError) as cause:
             raise InputError(f"{origin}: not an architecture: {type(cause).__name__} at {cause}") from cause
         return arch

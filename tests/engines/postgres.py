@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,11 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A running server with one empty data base."""
+    """A server with one empty data base."""
 
     port: int
+    start: Callable[[], None]
+    stop: Callable[[], None]
 
     def url(self, password: str = PASSWORD, database: str = "postgres") -> str:
         return f"postgresql://nas:{password}@127.0.0.1:{self.port}/{database}"
@@ -53,15 +55,25 @@ def postgres_server() -> Iterator[Server]:
         _run([*create, "--pwfile", folder / "password"], user, folder)
         free.close()
         listen = ["-c", "listen_addresses=127.0.0.1", "-p", str(port), "-k", folder, "-c", "fsync=off"]
-        with (folder / "log").open("wb") as log:
-            command = [binaries / "postgres", "-D", data, *listen]
-            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **_as(user))
+        running: list[subprocess.Popen[bytes]] = []
+
+        def start() -> None:
+            with (folder / "log").open("ab") as log:
+                command = [binaries / "postgres", "-D", data, *listen]
+                running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **_as(user)))
+            _wait_for(server.url(), running[-1], folder / "log")
+
+        def stop() -> None:
+            running[-1].send_signal(signal.SIGINT)  # its fast end, which does not wait for connections to be closed
+            running[-1].wait(START_SECONDS)
+
+        server = Server(port, start, stop)
         try:
-            _wait_for(Server(port).url(), server, folder / "log")
-            yield Server(port)
+            start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # its fast end, which does not wait for connections to be closed
-            server.wait(START_SECONDS)
+            if running:
+                stop()
 
 
 def _binaries() -> Path:

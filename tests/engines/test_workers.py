@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,22 @@ def start(toy_space: Any, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
         worker.process.wait()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+@contextmanager
+def own_server() -> Iterator[Server]:
+    """A server, where this machine can have one."""
     pytest.importorskip("psycopg")
     try:
         with postgres_server() as running:
             yield running
     except CannotStartError as cause:
         pytest.skip(str(cause))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One for the tests that leave it running."""
+    with own_server() as running:
+        yield running
 
 
 def check_that_a_killed_workers_trial_is_retried(start: Callable[..., Worker], url: str) -> None:
@@ -98,6 +107,39 @@ def test_on_one_machine(start: Callable[..., Worker], tmp_path: Path) -> None:
 
 def test_on_a_postgresql_server(start: Callable[..., Worker], server: Server) -> None:
     check_that_a_killed_workers_trial_is_retried(start, server.url())
+
+
+def test_a_server_may_restart_in_mid_search(start: Callable[..., Worker]) -> None:
+    """It goes in the middle of two trainings, and for long enough that both workers want to write what came of them."""
+    with own_server() as server:
+        workers = [start(server.url()) for _ in range(2)]
+        for worker in workers:
+            worker.wait_for("started", 1)
+        server.stop()
+        time.sleep(2)
+        server.start()
+        found = workers[0].found()
+        assert workers[1].found() == found
+    evaluated = [line for worker in workers for line in worker.lines("started")]
+    assert len({line["network"] for line in evaluated}) == len(evaluated) == len(found) == LIMIT
+
+
+def test_a_server_that_stays_away_is_told(searcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the wait, in two lines; the user heard of it before."""
+    monkeypatch.setattr("nas.engines.patience.PATIENCE_SECONDS", 3.0)
+    told: list[str] = []
+    with own_server() as server:
+        request = replace(searcher.request(3), study=StudyPlace(server.url(), "toy", {}, tell=told.append))
+        candidates = get_engine("random")(request)
+        next(candidates)
+        server.stop()
+        started = time.monotonic()
+        with pytest.raises(InputError, match=r"cannot be used: .*(refused|terminating|closed)") as found:
+            list(candidates)
+        assert 3 <= time.monotonic() - started < 15
+    assert str(found.value).count("\n") == 1
+    assert len(told) == 1
+    assert "is away" in told[0]
 
 
 def test_a_journal_is_shared_without_doubles(start: Callable[..., Worker], tmp_path: Path) -> None:
