@@ -23,7 +23,7 @@ def dots(picture: bytes) -> int:
 
 def test_few_candidates_have_a_dot_each() -> None:
     more, fewer = (dots(plot_search(found(count), "accuracy")) for count in (150, 100))
-    assert 45 <= more - fewer <= 55  # the marks of the axes are such too
+    assert 40 <= more - fewer <= 60  # the marks of the axes are such too
 
 
 def test_of_many_as_many_are_drawn_as_a_browser_shows_at_once() -> None:
