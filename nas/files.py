@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from nas.errors import InputError, RunFolderError
+from nas.errors import BusyRunError, InputError, RunFolderError
 
 LONGEST_REASON = 200  # characters
+UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # what tempfile makes of the prefix below
 
 
 def read_bytes(path: Path, error: type[InputError] = InputError, hint: str = "") -> bytes:
@@ -82,22 +85,60 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
 
     Raises:
-        InputError: the folder is missing or cannot be written.
+        InputError: the folder is missing or cannot be written, or the disk is full.
     """
-    try:
+    with writing(path):
         file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    except OSError as cause:
-        raise InputError(f"cannot write {path}: {cause.strerror}") from cause
-    with file:
         try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)  # temporary files are private; a result is for everyone who can read the folder
+            os.replace(file.name, path)
         except BaseException:
             os.unlink(file.name)
             raise
-    os.chmod(file.name, 0o644)  # temporary files are private; a result is for everyone who can read the folder
-    os.replace(file.name, path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell what could not be written.
+
+    Raises:
+        InputError: in place of an ``OSError`` of a block that does nothing but write.
+    """
+    try:
+        yield
+    except OSError as cause:
+        raise InputError(f"cannot write {path}: {cause.strerror or cause}") from cause
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; the lock ends with the process, however it ends.
+
+    What ``atomic_write`` left there and below when a process was killed goes.
+
+    Raises:
+        BusyRunError: another process holds it.
+    """
+    lock = folder / ".lock"
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                raise BlockingIOError("removed by the one before, and another process has a new one")
+        except (BlockingIOError, FileNotFoundError) as cause:
+            raise BusyRunError(f"another process works in {folder}; wait for it or stop it") from cause
+        try:
+            for path in folder.rglob(".*"):
+                if UNFINISHED.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+            yield
+        finally:
+            with suppress(OSError):  # a disk that cannot be written any more; the lock ends all the same
+                lock.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

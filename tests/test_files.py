@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import resource
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.files import atomic_write, write_bytes, write_json
+from nas.files import atomic_write, locked_folder, write_bytes, write_json
+from nas.tasks.feature_cache import create_array
 
 
 def test_the_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -73,3 +78,40 @@ def test_json_keeps_the_order_of_keys(tmp_path: Path) -> None:
     text = (tmp_path / "result").read_text()
     assert text.index('"b"') < text.index('"a"')
     assert json.loads(text) == {"b": 1, "a": [2.5, None]}
+
+
+@contextmanager
+def full_disk(bytes_left: int) -> Iterator[None]:
+    """A limit to the size of files fails in the middle of a write too, as a disk does that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_and_keeps_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "result"
+    write_bytes(path, b"old")
+    with full_disk(1000), pytest.raises(InputError, match=r"^cannot write .*/result: File too large$"):
+        write_bytes(path, bytes(5000))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_array_takes_its_place_at_once(tmp_path: Path) -> None:
+    """Written to later through memory, a full disk would end the process without a word."""
+    array = create_array(tmp_path / "array.npy", np.float32, (1000, 50))
+    assert (tmp_path / "array.npy").stat().st_blocks * 512 >= 200_000
+    array[:] = 1.0
+    assert np.load(tmp_path / "array.npy").sum() == 50_000
+
+
+def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in (".hidden", ".a.json.bak", "result", ".lock", ".result.0123456789")]
+    (tmp_path / "inner").mkdir()
+    for path in (*kept, tmp_path / ".result.a1_b2c3d", tmp_path / "inner" / ".run.json.abcdefgh"):
+        path.touch()
+    with locked_folder(tmp_path):
+        assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)

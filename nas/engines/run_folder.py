@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.engines.base import Candidate
-from nas.errors import BusyRunError, InputError, RunFolderError
-from nas.files import as_written, parse_json, read_bytes, read_json, write_json
+from nas.errors import InputError, RunFolderError
+from nas.files import as_written, locked_folder, parse_json, read_bytes, read_json, write_json, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +119,12 @@ class RunFolder:
 
     def append(self, candidate: Candidate) -> None:
         """Add one candidate; it is on the disk when this returns."""
-        with (self.path / "candidates.jsonl").open("ab") as file:
+        path = self.path / "candidates.jsonl"
+        with writing(path), path.open("ab") as file:
             file.write(json.dumps(candidate.to_json()).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out of the folder; the lock ends with the process, however it ends.
-
-        Raises:
-            BusyRunError: another process holds it.
-        """
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as cause:
-                raise BusyRunError(f"another process works in {self.path}; wait for it or stop it") from cause
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """See ``locked_folder``."""
+        return locked_folder(self.path)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from nas.errors import RunFolderError, ValidationError
 from nas.export.flatbuffer import output_detail
@@ -24,6 +24,7 @@ from nas.export.int8_file import read_int8, write_int8
 from nas.export.onnx_export import export_onnx
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
+from nas.files import write_bytes
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.models.int8 import Grid
@@ -171,9 +172,8 @@ def write(converted: bytes, network: QuantizedNetwork) -> bytes:
 def save(network: QuantizedNetwork, path: Path) -> None:
     """Keep weights, biases and grids, so that the file can be made again."""
     grids = {f"grid.{i}": f"{grid.scale!r} {grid.zero_point}" for i, grid in enumerate(network.grids)}
-    partial = path.with_name("." + path.name)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, partial, grids)
-    partial.replace(path)
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    write_bytes(path, safetensors.torch.save(tensors, grids))
 
 
 def load(path: Path, graph: Graph) -> QuantizedNetwork:

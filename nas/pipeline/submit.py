@@ -15,7 +15,7 @@ import numpy as np
 from nas.engines.run_folder import RunFolder
 from nas.errors import InputError
 from nas.export.c_source import identifier
-from nas.files import read_json, write_bytes, write_json
+from nas.files import locked_folder, read_json, write_bytes, write_json
 from nas.harness.mlperf.runner import DirectLink, Runner
 from nas.harness.mlperf.session import LIST, open_session
 from nas.pipeline.bench import MeterPort, Mode, measure
@@ -63,6 +63,7 @@ def write_submission(
 
     Raises:
         InputError: no such run, microcontroller or data; two runs of the same name and task; several for a board.
+        BusyRunError: another process writes to ``out``.
         ValidationError: a device does not answer as it should.
     """
     place = find_target(mcu)
@@ -76,26 +77,28 @@ def write_submission(
         raise InputError("two runs have the same name and task: rename the folder of one")
     folders = {run: _evaluation(data, BENCHMARKS[tasks[run]]) for run in runs}
     root = out / "open" / organisation
-    for run in runs:
-        where = partial(_on_board, board) if board else partial(_emulated, place)
-        measures = partial(where, run, tasks[run], folders[run], reporter)
-        folder = root / "results" / systems[run] / tasks[run]
-        record = root / "code" / tasks[run] / systems[run] / MEASURED
-        if not _is_measured(record, run):
-            if board and board.meter:
-                raise InputError(f"measure accuracy and performance of {run} on the board first: leave out --meter")
-            described = {"system": systems[run], "run": run.resolve().name, "mcu": mcu, "board": board is not None}
-            _measure_and_write(run, tasks[run], described, place, record, folder, measures)
-        elif board and board.meter:
-            energy = measures(Mode.ENERGY, folder / Mode.ENERGY.value)["microjoules"]
-            write_json(record, asdict(replace(_read(record), microjoules=energy)))
-    results = [_read(path) for path in sorted(root.glob(f"code/*/*/{MEASURED}"))]
-    (root / "systems").mkdir(parents=True, exist_ok=True)
-    for each in results:
-        write_json(root / "systems" / f"{each.system}.json", _description(each, organisation))
-    write_bytes(root / "README.md", readme(organisation, results).encode())
-    write_bytes(root / "systems" / CHECKLIST, checklist(organisation, results).encode())
-    return [each for each in results if each.system in systems.values()]
+    out.mkdir(parents=True, exist_ok=True)
+    with locked_folder(out):
+        for run in runs:
+            where = partial(_on_board, board) if board else partial(_emulated, place)
+            measures = partial(where, run, tasks[run], folders[run], reporter)
+            folder = root / "results" / systems[run] / tasks[run]
+            record = root / "code" / tasks[run] / systems[run] / MEASURED
+            if not _is_measured(record, run):
+                if board and board.meter:
+                    raise InputError(f"measure accuracy and performance of {run} on the board first: leave out --meter")
+                described = {"system": systems[run], "run": run.resolve().name, "mcu": mcu, "board": board is not None}
+                _measure_and_write(run, tasks[run], described, place, record, folder, measures)
+            elif board and board.meter:
+                energy = measures(Mode.ENERGY, folder / Mode.ENERGY.value)["microjoules"]
+                write_json(record, asdict(replace(_read(record), microjoules=energy)))
+        results = [_read(path) for path in sorted(root.glob(f"code/*/*/{MEASURED}"))]
+        (root / "systems").mkdir(parents=True, exist_ok=True)
+        for each in results:
+            write_json(root / "systems" / f"{each.system}.json", _description(each, organisation))
+        write_bytes(root / "README.md", readme(organisation, results).encode())
+        write_bytes(root / "systems" / CHECKLIST, checklist(organisation, results).encode())
+        return [each for each in results if each.system in systems.values()]
 
 
 def _description(result: Result, organisation: str) -> dict[str, str]:
@@ -121,7 +124,7 @@ def _evaluation(data: Path, benchmark: str) -> Path:
 
 def _is_measured(record: Path, run: Path) -> bool:
     kept = record.parent / "model.tflite"
-    return record.is_file() and kept.read_bytes() == (run / "winner" / "model.tflite").read_bytes()
+    return record.is_file() and kept.is_file() and kept.read_bytes() == (run / "winner" / "model.tflite").read_bytes()
 
 
 def _read(record: Path) -> Result:
@@ -139,7 +142,11 @@ def _read(record: Path) -> Result:
 def _measure_and_write(
     run: Path, task: str, described: dict[str, Any], place: Target, record: Path, folder: Path, measures: Measures
 ) -> None:
-    """Measure one run, and write its code, results and record."""
+    """Measure one run, and write its code, results and record.
+
+    The record is the last to come and the first to go: what was killed in between is measured again.
+    """
+    record.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)  # of another network of that name: its energy, too
     record.parent.mkdir(parents=True, exist_ok=True)
     _write_code(run, task, record.parent)

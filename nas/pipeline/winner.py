@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 
 from nas.budget import Budget
 from nas.cost.latency import Latency
@@ -167,9 +167,7 @@ def train_fully(
     network, history = session.train(architecture, finish.epochs, "winner", checkpoint, teacher=finish.teacher)
     write_json(folder / "training.json", [asdict(epoch) for epoch in history])
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    partial = folder / ".weights.safetensors"
-    save_file(state, partial)
-    partial.replace(weights)
+    write_bytes(weights, safetensors.torch.save(state))
     checkpoint.unlink(missing_ok=True)
     return network, history
 

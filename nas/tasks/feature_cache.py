@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -78,6 +79,20 @@ def write_meta(
     """Write what makes a folder of arrays an entry; the last thing to be written."""
     meta = {"name": name, "synthetic": synthetic, "classes": classes, "notes": notes, "fingerprint": fingerprint}
     (folder / META).write_text(json.dumps(meta, indent=2))
+
+
+def create_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """A new array in a file, whose place on the disk is taken at once.
+
+    Without that, writing to it where the disk is full ends the process, as no system call could report it.
+
+    Raises:
+        OSError: there is not enough space.
+    """
+    array: np.ndarray[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def cache_key(content: object) -> str:
@@ -148,9 +163,7 @@ class _Writer:
 
     def _create(self, name: str, counts: tuple[int, ...], dtype: type[np.floating[Any]]) -> FloatArray:
         shape = (*counts, *self.settings.shape)
-        path = self.folder / f"{name}.npy"
-        array: FloatArray = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
-        return array
+        return create_array(self.folder / f"{name}.npy", dtype, shape)
 
     def _chunks(self, name: str, clips: Clips) -> range:
         """Store the labels and give the start of each chunk of clips."""

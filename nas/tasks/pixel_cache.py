@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from nas.errors import DataError
 from nas.tasks.base import DataSet, Progress, Split, TrainingSplit, fingerprint
-from nas.tasks.feature_cache import cached_entry, write_meta
+from nas.tasks.feature_cache import cached_entry, create_array, write_meta
 from nas.tasks.image_folders import Classes, Inventory, hold_out_missing
 from nas.tasks.sources import user_cache
 
@@ -131,8 +130,7 @@ def _write_split(
     labels = np.array([label for _, label in files], np.int64)
     np.save(folder / f"{split}_labels.npy", labels)
     variants = (1,) if split == "train" else ()
-    create: Callable[..., Pixels] = np.lib.format.open_memmap
-    pixels = create(folder / f"{split}.npy", "w+", np.uint8, (*variants, len(files), *shape))
+    pixels = create_array(folder / f"{split}.npy", np.uint8, (*variants, len(files), *shape))
     rows = pixels.reshape(len(files), *shape)
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), CHUNK_IMAGES):

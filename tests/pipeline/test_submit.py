@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nas.errors import InputError
+from nas.errors import BusyRunError, InputError
+from nas.files import locked_folder
 from nas.harness.mlperf import runner
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.submit import write_submission
@@ -61,6 +63,34 @@ def test_a_submission_of_one_run(run: Path, files: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr("nas.pipeline.submit._emulated", measured_again)
     assert write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter()) == [result]
+
+
+def test_a_network_that_was_not_measured_has_no_figures(
+    run: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one of the same name, whose measuring was killed: the figures of the first are not its own."""
+    out, other = tmp_path / "submission", tmp_path / "other" / run.name
+    monkeypatch.setattr(runner, "WINDOW_SECONDS", 0.3)
+    write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter())
+    shutil.copytree(run, other)
+    (other / "winner" / "model.tflite").write_bytes((run.with_name("kws-256kb") / "winner/model.tflite").read_bytes())
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nas.pipeline.submit._emulated", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_submission([other], "nasorg", "stm32l4r5zi", files, out, Reporter())
+    (record,) = out.glob("open/*/code/*/*/model.tflite")
+    assert record.read_bytes() == (other / "winner" / "model.tflite").read_bytes()
+    assert list(out.glob("open/*/code/*/*/measured.json")) == []
+
+
+def test_two_processes_do_not_write_one_submission(run: Path, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "submission"
+    out.mkdir()
+    with locked_folder(out), pytest.raises(BusyRunError, match=r"another process works in .*submission"):
+        write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter())
 
 
 def test_what_cannot_be_submitted(run: Path, files: Path, tmp_path: Path) -> None:
