@@ -12,6 +12,7 @@ import numpy as np
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
+from nas.harness.trial import require_runs
 from nas.pipeline.emulate import HOST, emulate, find_target, is_bit_exact
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.tested import open_tested
@@ -53,6 +54,7 @@ def validate_model(what: Path, task_name: str, data: str | None, target: str, re
     model, task, convert, grid, metric = tested.model, tested.task, tested.convert, tested.output, tested.metric
     sets = _evaluation_sets(task, tested.data, reporter)
     core = None if place is None else emulate(model, place.core)  # before minutes of scoring: tools may be missing
+    require_runs(model)
     litert, tflm = LiteRtModel(model), TflmModel(model)
     results = []
     for one in sets:
