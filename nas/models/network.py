@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -149,6 +151,21 @@ def build_network(graph: Graph, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(graph)
+
+
+def weights_file(network: nn.Module, notes: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """A ``.safetensors`` file of a network's weights, the same bytes for the same weights and notes.
+
+    The library writes notes in an order of chance; their place is in the header, which is JSON with its length before.
+    """
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    file: bytes = save(tensors, dict(notes))
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(notes)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

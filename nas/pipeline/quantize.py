@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from safetensors import safe_open
 
@@ -28,7 +27,7 @@ from nas.files import write_bytes
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.models.int8 import Grid
-from nas.models.network import Network, load_weights, readable_weights
+from nas.models.network import Network, load_weights, readable_weights, weights_file
 from nas.models.quantized import QuantizedNetwork
 from nas.pipeline.session import Session
 from nas.space.graph import Graph
@@ -172,8 +171,7 @@ def write(converted: bytes, network: QuantizedNetwork) -> bytes:
 def save(network: QuantizedNetwork, path: Path) -> None:
     """Keep weights, biases and grids, so that the file can be made again."""
     grids = {f"grid.{i}": f"{grid.scale!r} {grid.zero_point}" for i, grid in enumerate(network.grids)}
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    write_bytes(path, safetensors.torch.save(tensors, grids))
+    write_bytes(path, weights_file(network, grids))
 
 
 def load(path: Path, graph: Graph) -> QuantizedNetwork:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from nas.budget import Budget
@@ -24,7 +23,7 @@ from nas.files import as_written, read_json, write_bytes, write_json
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.harness.tflm import TflmModel, measure_arena
-from nas.models.network import Network, build_network, load_weights
+from nas.models.network import Network, build_network, load_weights, weights_file
 from nas.pipeline.parity import Exported, measure_parity
 from nas.pipeline.plan import with_plan
 from nas.pipeline.quantize import FineTuning, output_grid, quantize
@@ -166,8 +165,7 @@ def train_fully(
             return network, [Epoch(**epoch) for epoch in epochs]
     network, history = session.train(architecture, finish.epochs, "winner", checkpoint, teacher=finish.teacher)
     write_json(folder / "training.json", [asdict(epoch) for epoch in history])
-    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    write_bytes(weights, safetensors.torch.save(state))
+    write_bytes(weights, weights_file(network))
     checkpoint.unlink(missing_ok=True)
     return network, history
 

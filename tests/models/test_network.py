@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from nas.models.network import Convolution, Network, build_network
+from nas.models.network import Convolution, Network, build_network, weights_file
 from nas.space import Architecture, Block, Graph, OpKind, load_space
 from nas.space.graph import GraphBuilder
 
@@ -223,3 +226,25 @@ def test_an_activation_that_is_read_twice_is_kept_until_then() -> None:
         assert torch.equal(network(examples(graph)), network(examples(graph)))
     last_use = {tensor: number for number, op in enumerate(graph.ops) for tensor in op.inputs}
     assert network._last_use == last_use
+
+
+WRITE = """
+import hashlib
+from nas.models.network import build_network, weights_file
+from nas.space import load_space
+network = build_network(load_space("kws_micronet").smallest().graph, 0)
+print(hashlib.sha256(weights_file(network, {f"grid.{i}": str(i) for i in range(20)})).hexdigest())
+"""
+
+
+def test_a_file_of_weights_has_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """The library orders its notes by chance, anew in every process."""
+    words = [sys.executable, "-c", WRITE]
+    assert len({subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(3)}) == 1
+    network, notes = build_network(load_space("kws_micronet").smallest().graph, 0), {"b": "1", "a": "2"}
+    (tmp_path / "weights.safetensors").write_bytes(weights_file(network, notes))
+    with safe_open(tmp_path / "weights.safetensors", "pt") as file:
+        assert file.metadata() == notes
+        assert {name: file.get_tensor(name).tolist() for name in file.keys()} == {  # noqa: SIM118  not a mapping
+            name: tensor.tolist() for name, tensor in network.state_dict().items()
+        }
