@@ -191,6 +191,12 @@ def open_run_session(
     known = record.get("fingerprint", session.dataset.fingerprint)
     if known != session.dataset.fingerprint:
         raise RunFolderError(f"{run.path} was started on other data than {source or session.dataset.name} now holds")
-    run.update(fingerprint=known)
+    here = torch.get_num_threads()
+    if (threads := record.get("threads", here)) != here:
+        reporter.note(
+            f"{run.path} was started with {threads} threads, here are {here}: the last digits of its sums, and so its "
+            "networks, will not be those of a run that was not interrupted"
+        )
+    run.update(fingerprint=known, threads=threads)
     reporter.began(run.path, record.get("request", record))
     return session
