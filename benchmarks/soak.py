@@ -11,7 +11,7 @@ file. Rounds stand in ``--out`` one by one; the same command goes on.
     kill       SIGKILL for the command and its children after a random time
     full       the folder lies on a disk that is full after a random share of what the job writes, and grows then (root)
     readonly   from a random time on nothing in the folder can be written (root; a disk that knows chattr)
-    clock      the clock of the computer jumps by up to a month, forth and back, every few seconds (needs faketime)
+    clock      the clock of the computer jumps by up to a month, forth and back, every few seconds (needs a C compiler)
 
 Where the disk does not do what it should, the command must end with exit code 2 and say so in a line or two.
 """
@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import glob
 import hashlib
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +44,7 @@ from nas.export.model_reader import read_model
 
 NAS = (sys.executable, "-c", "from nas.cli.app import main; main()")
 SMALL = ("--task", "kws", "--ops", "2M", "--data", "builtin", "--train-epochs", "1")
-FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+CLOCK = Path(__file__).with_name("jumping_clock.c")
 JUMP_SECONDS = 30 * 24 * 3600
 BYTES = ("winner/arch.json", "winner/model.tflite", "winner/weights.safetensors", "winner/quantized.safetensors")
 TIMES = {"seconds", "train_seconds", "train_samples_per_second", "train_input_share", "tme", "search_seconds", "run"}
@@ -168,6 +168,8 @@ def one_round(name: str, place: Path, fault: str, number: int, seed: int) -> dic
     whole, seconds, size = unharmed(name, place)
     job, folder, rng = JOBS[name], place / f"{fault}-{number}", random.Random(f"{name} {fault} {seed} {number}")
     met, troubles, kept = 0, list[str](), 0
+    subprocess.run(["umount", "-q", folder], check=False)  # what a round that was broken off has left
+    shutil.rmtree(folder, ignore_errors=True)
     harm = FAULTS[fault](folder, rng, seconds, size)
     while True:
         begun = (folder / job.record).exists()
@@ -260,22 +262,19 @@ def readonly(folder: Path, rng: random.Random, seconds: float, size: int) -> Har
 
 def clock(folder: Path, rng: random.Random, seconds: float, size: int) -> Harm:
     def harm(words: tuple[str, ...]) -> tuple[int | None, str]:
-        with tempfile.NamedTemporaryFile("w") as now:
-            faked = {
-                "LD_PRELOAD": glob.glob(FAKETIME)[0],
-                "FAKETIME_TIMESTAMP_FILE": now.name,
-                "FAKETIME_NO_CACHE": "1",
-            }
-            faked |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-            Path(now.name).write_text("+0")
+        with tempfile.TemporaryDirectory() as place:
+            library, wrong = Path(place, "clock.so"), Path(place, "seconds")
+            subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, CLOCK], check=True)
+            wrong.write_text("0")
+            changed = {**os.environ, "LD_PRELOAD": str(library), "JUMPING_CLOCK": str(wrong)}
             process = subprocess.Popen(
-                [*NAS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **faked}
+                [*NAS, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=changed, text=True
             )
             while process.poll() is None:
                 time.sleep(rng.uniform(0.5, 5))
-                Path(now.name).write_text(f"{rng.randrange(-JUMP_SECONDS, JUMP_SECONDS):+d}")
+                wrong.write_text(str(rng.randrange(-JUMP_SECONDS, JUMP_SECONDS)))
             assert process.stderr is not None
-            return process.returncode, process.stderr.read().decode()[-300:]
+            return process.returncode, process.stderr.read()[-300:]
 
     return harm
 
