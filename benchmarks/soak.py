@@ -168,7 +168,9 @@ def one_round(name: str, place: Path, fault: str, number: int, seed: int) -> dic
     whole, seconds, size = unharmed(name, place)
     job, folder, rng = JOBS[name], place / f"{fault}-{number}", random.Random(f"{name} {fault} {seed} {number}")
     met, troubles, kept = 0, list[str](), 0
-    subprocess.run(["umount", "-q", folder], check=False)  # what a round that was broken off has left
+    subprocess.run(
+        ["umount", "-q", folder], check=False, stderr=subprocess.DEVNULL
+    )  # what a round that was broken off has left
     shutil.rmtree(folder, ignore_errors=True)
     harm = FAULTS[fault](folder, rng, seconds, size)
     while True:
