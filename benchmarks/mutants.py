@@ -423,6 +423,8 @@ class Tree:
         found = json.loads(result.read_text())
         if found["code"] and not found["failed"]:
             sys.exit(f"pytest ends with {found['code']} though no test failed")
+        if not found["ran"] and not found["failed"]:
+            sys.exit(f"every test is skipped: {words}")
         return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
 
     def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path, compiles: bool) -> None:
@@ -508,11 +510,16 @@ class Server:
             sys.exit("the tests cannot be collected")
         for item, after in zip(items, [*items[1:], session], strict=True):  # a session keeps what tests share
             reports = runtestprotocol(item, log=False, nextitem=after)
-            self.seconds[item.nodeid] = sum(report.duration for report in reports)
+            if not any(report.skipped for report in reports):  # what is skipped notices nothing
+                self.seconds[item.nodeid] = sum(report.duration for report in reports)
             if bad := [report for report in reports if report.failed]:
                 say(f"{item.nodeid} fails without any fault\n{bad[0].longreprtext[-2000:]}")
                 os._exit(1)
-        say(f"{len(items)} tests pass without a fault, {sum(self.seconds.values()):.0f} s")
+        skipped = len(items) - len(self.seconds)
+        say(f"{len(self.seconds)} tests pass without a fault, {sum(self.seconds.values()):.0f} s; {skipped} skipped")
+        if untested := {mutant.tests for mutant in self.mutants if not chosen(mutant.tests, self.seconds)}:
+            say(f"every test is skipped: {untested}")
+            os._exit(1)
         by_name = {item.nodeid: item for item in items}
         first = min((mutant.tests for mutant in self.mutants), key=lambda tests: len(chosen(tests, self.seconds)))
         if (found := self._examine(first, lambda: True, session, by_name)) is None or found.status != "survived":
