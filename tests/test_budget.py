@@ -189,6 +189,25 @@ def test_a_latency_that_no_network_keeps() -> None:
     assert reachable(space, make_budget("stm32l4r5zi", latency_ms=float(named[1])))
 
 
+@pytest.mark.parametrize("flash_bytes", [None, 10**9])
+def test_a_latency_just_below_the_least(flash_bytes: int | None) -> None:
+    """The least latency is found within 0.5 %, so that it is not known whether this one can be met alone: none is."""
+    space = load_space("kws_ds_cnn")
+    clock = make_budget("stm32l4r5zi", latency_ms=1).clock
+    least = minimum(space, "latency_us", clock=clock)
+    assert least is not None
+    needed = least.cost.latency_us
+    assert needed is not None
+    assert least.at_least < needed
+    with pytest.raises(InfeasibleError) as caught:
+        reachable(space, Budget(flash_bytes, latency_ms=(needed - 1) / 1000, clock=clock))
+    first, nearest = str(caught.value).splitlines()
+    assert first.endswith(" at once")
+    named = re.fullmatch(r"nearest feasible budget: --latency ([\d.]+)ms, the rest as it is", nearest)
+    assert named is not None
+    assert reachable(space, Budget(flash_bytes, latency_ms=float(named[1]), clock=clock))
+
+
 def test_an_unknown_mcu_gets_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no constraint named 'stm32f446'; .*did you mean 'stm32f446re'\?"):
         make_budget("stm32f446")

@@ -461,7 +461,19 @@ def test_the_target_of_the_closed_division_is_reached_by_itself(told: str, caugh
     assert any("at least 90.0 must be" in text for text in findings(copied)) == caught
 
 
-@pytest.mark.parametrize("rows", ["{", '{"infer": 1}', '[{"class": 1}]', "[3]"])
+@pytest.mark.parametrize("place", ["results", f"results/{SYSTEM}"])
+def test_files_beside_folders_of_results_are_no_results(place: str, copied: Path) -> None:
+    """As the official checker sees it, which looks at folders alone."""
+    (copied / ORGANISATION / place / "notes.txt").write_text("about it")
+    assert findings(copied) == []
+
+
+def test_a_folder_may_be_kept_by_an_empty_file(copied: Path) -> None:
+    (copied / ORGANISATION / KWS / "accuracy" / ".gitkeep").write_text("")
+    assert findings(copied) == []
+
+
+@pytest.mark.parametrize("rows", ["{", '{"infer": 1}', '[{"class": 1}]', "[3]", '[{"infer": {}}, 3]'])
 def test_rows_that_are_none(rows: str, copied: Path) -> None:
     (copied / ORGANISATION / KWS / "accuracy" / "results.json").write_text(rows)
     (text,) = findings(copied)
