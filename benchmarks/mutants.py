@@ -339,13 +339,13 @@ class Plugin:
         self.exports, self.failed, self.seconds = exports, "", dict[str, float]()
         self.ran = 0
 
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Leave out what is not asked for. Exporting a network takes 6 s and asks for no cost: it is done once."""
         if self.order is not None:
             order = self.order
             items[:] = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
-        for name, module in list(sys.modules.items()):
-            if name.endswith("conftest") and hasattr(module, "CASES") and hasattr(module, "export"):
+        for module in config.pluginmanager.get_plugins():  # sys.modules has but one of all that are called conftest
+            if hasattr(module, "CASES") and hasattr(module, "export"):
                 module.export = self._cached(module.export)
                 for make in module.CASES.values():  # before the clock of any test runs
                     module.export(make(), self.exports)
