@@ -58,7 +58,7 @@ TESTS = {
     "nas/cost/dense.py": ("cost/test_overlap", "cost/test_population"),
     "nas/cost/file_cost.py": ("cost/test_file_cost",),
     "nas/cost/file_memory.py": ("cost/test_file_cost",),
-    "nas/cost/flash.py": ("cost/test_exported", "cost/test_overlap", "cost/test_population"),
+    "nas/cost/flash.py": ("cost/test_parameters", "cost/test_exported", "cost/test_overlap", "cost/test_population"),
     "nas/cost/heaviest.py": ("cost/test_heaviest", "test_budget"),
     "nas/cost/instructions.py": ("cost/test_loops", "cost/test_latency", "cost/test_instructions"),
     "nas/cost/kernel_memory.py": ("cost/test_file_cost",),

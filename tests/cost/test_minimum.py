@@ -169,7 +169,7 @@ def test_no_sample_of_a_shipped_space_is_below_its_minimum() -> None:
             assert (least <= astuple(cost(space.architecture(choices_of(space, row)).graph))[: len(COSTS)]).all()
 
 
-# --- bounds are close, and a climb leaves nothing out ------------------------------------------------------------------
+# --- bounds are close, and a climb leaves nothing out -----------------------------------------------------------------
 
 
 def ends(space: SearchSpace) -> list[Architecture]:
