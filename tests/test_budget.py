@@ -427,6 +427,27 @@ def test_a_network_is_found_or_a_budget_that_has_one_is_named(space: SearchSpace
         assert any(not Budget(**budget).violations(each) for each in costs)
 
 
+def test_what_was_not_searched_to_the_end_is_not_called_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that prove nothing for so little flash, and too few points to look at all that remain."""
+    space = NASTY["mixture"]
+    truth = minimum(space, "flash_bytes")
+    monkeypatch.setattr("nas.cost.minimum.MOST_POINTS", 5)
+    least = minimum(space, "flash_bytes")
+    assert truth is not None
+    assert least is not None
+    assert least.at_least < truth.at_least
+    assert refusal(space, {"flash_bytes": least.at_least}).splitlines() == [
+        f"budget infeasible as far as made was searched: no network among 20,000 is within --flash "
+        f"{least.at_least / 1024:.1f} KB ({least.at_least:,} B)",
+        "give more room, or a smaller space",
+    ]
+    told, nearest = refusal(space, {"flash_bytes": least.at_least - 1}).splitlines()
+    assert f"needs flash {least.at_least / 1024:.1f} KB ({least.at_least:,} B), most at " in told
+    monkeypatch.undo()
+    (budget,) = nearest_budgets(f"\n{nearest}", {})
+    assert reachable(space, Budget(**budget))
+
+
 def test_a_single_network_is_a_space_too() -> None:
     space = NASTY["no-choice"]
     only = cost(space.smallest().graph)
