@@ -57,11 +57,11 @@ TESTS = {
     "nas/cost/cost_report.py": ("cost/test_file_cost",),
     "nas/cost/dense.py": ("cost/test_overlap", "cost/test_population"),
     "nas/cost/file_cost.py": ("cost/test_file_cost",),
-    "nas/cost/file_memory.py": ("cost/test_file_cost",),
+    "nas/cost/file_memory.py": ("cost/test_kernel_states", "cost/test_file_cost"),
     "nas/cost/flash.py": ("cost/test_parameters", "cost/test_exported", "cost/test_overlap", "cost/test_population"),
     "nas/cost/heaviest.py": ("cost/test_heaviest", "test_budget"),
     "nas/cost/instructions.py": ("cost/test_loops", "cost/test_latency", "cost/test_instructions"),
-    "nas/cost/kernel_memory.py": ("cost/test_file_cost",),
+    "nas/cost/kernel_memory.py": ("cost/test_kernel_states", "cost/test_file_cost"),
     "nas/cost/latency.py": ("cost/test_latency", "test_budget"),
     "nas/cost/lowering.py": ("cost/test_file_cost", "cost/test_overlap"),
     "nas/cost/minimum.py": ("cost/test_minimum", "cost/test_overlap", "cost/test_latency", "test_budget"),
@@ -71,7 +71,7 @@ TESTS = {
     "nas/cost/population.py": ("cost/test_population",),
     "nas/cost/relaxed.py": ("cost/test_relaxed",),
     "nas/cost/sram.py": ("cost/test_exported", "cost/test_sram", "cost/test_overlap", "cost/test_population"),
-    "nas/cost/tflm_sizes.py": ("cost/test_file_cost", "cost/test_exported"),
+    "nas/cost/tflm_sizes.py": ("cost/test_kernel_states", "cost/test_file_cost", "cost/test_exported"),
 }
 """Module -> the tests that are about it."""
 PLAIN = "test_plain_data"  # is about all of them
