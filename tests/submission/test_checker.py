@@ -542,6 +542,22 @@ def test_anomaly_detection(text: str, caught: list[str], count: int, counted: bo
     assert [each for each in findings(copied) if "must be" not in each or "AUC" in each] == wanted
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "metric", "target", "files"),
+    [
+        ("kws", "Top 1%", 90.0, {1000}),
+        ("vww", "Top 1%", 80.0, {1000}),
+        ("ic", "Top 1%", 85.0, {200}),
+        ("ic2", "Top 1%", 91.0, {200}),
+        ("ad", "AUC", 0.85, {248, 72}),
+    ],
+)
+def test_targets_are_those_of_the_official_checker(benchmark: str, metric: str, target: float, files: set[int]) -> None:
+    """mlcommons/tiny, tools/submission/submission_checker.py: MODEL_CONFIG; files as in its lists of samples."""
+    found = rules.BENCHMARKS[benchmark]
+    assert (found.metric, found.target, set(found.files)) == (metric, target, files)
+
+
 def test_two_sets_of_images_come_together(copied: Path) -> None:
     place = copied / ORGANISATION
     shutil.copytree(place / IC, place / "results" / SYSTEM / "ic2")
