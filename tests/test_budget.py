@@ -238,11 +238,12 @@ def test_a_chip_of_which_everything_is_reserved(write_mcu: Callable[..., str], k
 def test_the_least_that_a_chip_can_have(write_mcu: Callable[..., str]) -> None:
     """One byte and one hertz, with nothing reserved."""
     words = {"flash = 100_000": "flash = 1", "reserved_flash = 30_000": "reserved_flash = 0", "100_000_000": "1"}
+    words |= {"sram = 20_000": "sram = 1", "reserved_sram = 5_000": "reserved_sram = 0"}
     path = Path(write_mcu())
     for old, new in words.items():
         path.write_text(path.read_text().replace(old, new, 1))
     spec = load_mcu(str(path))
-    assert spec.limits() == Budget(1, 15_000)
+    assert spec.limits() == Budget(1, 1)
     assert make_budget(str(path)).clock is not None
     path.write_text(path.read_text().replace("clock_hz = 1", "clock_hz = 0"))
     with pytest.raises(SpecError, match="clock_hz"):
