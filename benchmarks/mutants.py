@@ -311,14 +311,20 @@ def _is_path(node: ast.BinOp) -> bool:
 
 
 def all_mutants(part: str) -> list[Mutant]:
-    """Of one part, less those that change nothing anyone could see."""
+    """Of one part, with those that change nothing anyone could see."""
     place = ROOT / PARTS[part]
     files = [place] if place.is_file() else sorted(place.glob("*.py"))
     found = [mutant for file in files for mutant in mutants_of(file, part)]
-    known = equivalents()
-    if unknown := [name for name in known if name.startswith(PARTS[part]) and name not in {m.name for m in found}]:
+    names = {mutant.name for mutant in found}
+    if unknown := [name for name in equivalents() if name.startswith(PARTS[part]) and name not in names]:
         sys.exit(f"{EQUIVALENT.name} names mutants that do not exist: {'; '.join(unknown)}")
-    return [mutant for mutant in found if mutant.name not in known]
+    return found
+
+
+def visible(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Those that somebody can tell from the original."""
+    known = equivalents()
+    return [mutant for mutant in mutants if mutant.name not in known]
 
 
 def equivalents() -> dict[str, str]:
@@ -616,7 +622,7 @@ def campaign(options: argparse.Namespace) -> None:
     test(todo, again, log, options.only)
     known = logged(log)
     for part in parts:
-        tell(part, len(everyone[part]), [known[mutant.name] for mutant in drawn if mutant.part == part])
+        tell(part, len(visible(everyone[part])), [known[mutant.name] for mutant in drawn if mutant.part == part])
 
 
 def test(todo: Sequence[Mutant], again: Collection[str], log: Path, only: str) -> None:
@@ -693,10 +699,13 @@ def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
 
 
 def draw(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """So many of them, the first of one shuffled list: a larger sample holds a smaller one. 0: all."""
+    """So many of them, the first of one shuffled list: a larger sample holds a smaller one. 0: all.
+
+    Equivalent ones are left out of the shuffled list, so that one more of them changes one mutant of the sample.
+    """
     shuffled = mutants.copy()
     random.Random(seed).shuffle(shuffled)
-    return sorted(shuffled[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
+    return sorted(visible(shuffled)[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
 
 
 def logged(path: Path) -> dict[str, dict[str, Any]]:
@@ -753,7 +762,7 @@ def main() -> None:
     options = arguments()
     if options.command == "list":
         for part in [options.part] if options.part else PARTS:
-            found = all_mutants(part)
+            found = visible(all_mutants(part))
             say(f"{part}: {len(found)}")
             for mutant in found:
                 say(f"  {mutant.line}: {mutant.name}")
