@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -278,3 +279,16 @@ def test_an_architecture_costs_what_its_file_does(space_file: Path, planning: Pl
         assert costs.params == graph.parameters
         assert costs.unsupported == ()
         assert [layer.name for layer in costs.layers] == [op.name for op in graph.ops]
+
+
+@pytest.mark.parametrize("space_file", SPACES, ids=lambda path: path.stem)
+def test_constants_of_a_lowered_file_have_the_bytes_of_their_shape(space_file: Path) -> None:
+    """Paddings are two numbers for each dimension of what is padded."""
+    for architecture in networks(space_file):
+        file = lower(architecture.graph, 0)
+        constants = {i: tensor for i, tensor in enumerate(file.tensors) if tensor.data_bytes}
+        width = {"int8": 1, "int32": 4}
+        assert all(each.data_bytes == width[each.dtype] * math.prod(each.shape) for each in constants.values())
+        for op in file.ops:
+            if op.kind == "PAD":
+                assert constants[op.inputs[1]].shape == (len(file.tensors[op.inputs[0]].shape), 2)
