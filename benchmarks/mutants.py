@@ -26,6 +26,7 @@ import copy
 import functools
 import hashlib
 import json
+import math
 import os
 import random
 import shutil
@@ -736,10 +737,19 @@ def tell(part: str, possible: int, found: list[dict[str, Any]]) -> None:
     counts = Counter(one["status"] for one in found)
     noticed = counts["killed"] + counts["timeout"]
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    say(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible")
+    low, high = wilson(noticed, len(found))
+    sampled = f", of all between {low:.1%} and {high:.1%} (95 %)" if len(found) < possible else ""
+    say(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible{sampled}")
     for one in found:
         if one["status"] == "survived":
             say(f"  {one['status']} line {one['line']}: {one['name']}")
+
+
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """Where a share lies of which a sample found so much, with 95 % confidence: Wilson's interval."""
+    z = 1.959964
+    middle, half = found / of + z**2 / (2 * of), z * math.sqrt(found / of * (1 - found / of) / of + (z / of) ** 2 / 4)
+    return (middle - half) / (1 + z**2 / of), (middle + half) / (1 + z**2 / of)
 
 
 def arguments() -> argparse.Namespace:
