@@ -151,6 +151,8 @@ def test_what_is_alive_while_a_layer_runs() -> None:
     costs = report(planned)
     assert [layer.live_bytes for layer in costs.layers] == [80, 128, 160]
     assert [layer.top_bytes for layer in costs.layers] == [80, 128, 160]
+    inside = replace(model, offline_offsets=tuple({**offsets, image: 16}.get(i, -1) for i in range(len(model.tensors))))
+    assert report(inside).layers[0].live_bytes == 64  # where the first map is, with the image in its middle
     gap = replace(model, offline_offsets=tuple({**offsets, second: 80}.get(i, -1) for i in range(len(model.tensors))))
     assert [(layer.live_bytes, layer.top_bytes) for layer in report(gap).layers] == [(80, 80), (128, 144), (144, 160)]
 
@@ -176,6 +178,12 @@ def test_both_arenas_are_the_plan_and_a_tail() -> None:
         costs.macs = 0  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         costs.layers[0].macs = 0  # type: ignore[misc]
+
+
+def test_the_first_tensor_may_be_a_constant() -> None:
+    tensors = (FileTensor("", (5, 4), "int8", 20), FileTensor("", (1, 4), "int8"), FileTensor("", (1, 5), "int8"))
+    (only,) = report(ModelFile(tensors, (FileOp("FULLY_CONNECTED", (1, 0), (2,), {}),), (1,), (2,), 100)).layers
+    assert (only.params, only.constant_bytes, only.macs) == (20, 20, 20)
 
 
 def test_a_file_without_operators_or_outputs() -> None:
