@@ -71,7 +71,13 @@ TESTS = {
     "nas/cost/overlap.py": ("cost/test_overlap", "cost/test_population"),
     "nas/cost/population.py": ("cost/test_population",),
     "nas/cost/relaxed.py": ("cost/test_relaxed",),
-    "nas/cost/sram.py": ("cost/test_exported", "cost/test_sram", "cost/test_overlap", "cost/test_population"),
+    "nas/cost/sram.py": (
+        "cost/test_heaviest",
+        "cost/test_exported",
+        "cost/test_sram",
+        "cost/test_overlap",
+        "cost/test_population",
+    ),
     "nas/cost/tflm_sizes.py": ("cost/test_kernel_states", "cost/test_file_cost", "cost/test_exported"),
 }
 """Module -> the tests that are about it."""
