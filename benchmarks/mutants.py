@@ -26,6 +26,7 @@ import copy
 import functools
 import hashlib
 import json
+import math
 import os
 import random
 import shutil
@@ -57,11 +58,11 @@ TESTS = {
     "nas/cost/cost_report.py": ("cost/test_file_cost",),
     "nas/cost/dense.py": ("cost/test_overlap", "cost/test_population"),
     "nas/cost/file_cost.py": ("cost/test_file_cost",),
-    "nas/cost/file_memory.py": ("cost/test_file_cost",),
-    "nas/cost/flash.py": ("cost/test_exported", "cost/test_overlap", "cost/test_population"),
+    "nas/cost/file_memory.py": ("cost/test_kernel_states", "cost/test_file_cost"),
+    "nas/cost/flash.py": ("cost/test_parameters", "cost/test_exported", "cost/test_overlap", "cost/test_population"),
     "nas/cost/heaviest.py": ("cost/test_heaviest", "test_budget"),
-    "nas/cost/instructions.py": ("cost/test_latency", "cost/test_instructions"),
-    "nas/cost/kernel_memory.py": ("cost/test_file_cost",),
+    "nas/cost/instructions.py": ("cost/test_loops", "cost/test_latency", "cost/test_instructions"),
+    "nas/cost/kernel_memory.py": ("cost/test_kernel_states", "cost/test_file_cost"),
     "nas/cost/latency.py": ("cost/test_latency", "test_budget"),
     "nas/cost/lowering.py": ("cost/test_file_cost", "cost/test_overlap"),
     "nas/cost/minimum.py": ("cost/test_minimum", "cost/test_overlap", "cost/test_latency", "test_budget"),
@@ -70,8 +71,14 @@ TESTS = {
     "nas/cost/overlap.py": ("cost/test_overlap", "cost/test_population"),
     "nas/cost/population.py": ("cost/test_population",),
     "nas/cost/relaxed.py": ("cost/test_relaxed",),
-    "nas/cost/sram.py": ("cost/test_exported", "cost/test_sram", "cost/test_overlap", "cost/test_population"),
-    "nas/cost/tflm_sizes.py": ("cost/test_file_cost", "cost/test_exported"),
+    "nas/cost/sram.py": (
+        "cost/test_heaviest",
+        "cost/test_exported",
+        "cost/test_sram",
+        "cost/test_overlap",
+        "cost/test_population",
+    ),
+    "nas/cost/tflm_sizes.py": ("cost/test_kernel_states", "cost/test_file_cost", "cost/test_exported"),
 }
 """Module -> the tests that are about it."""
 PLAIN = "test_plain_data"  # is about all of them
@@ -311,14 +318,20 @@ def _is_path(node: ast.BinOp) -> bool:
 
 
 def all_mutants(part: str) -> list[Mutant]:
-    """Of one part, less those that change nothing anyone could see."""
+    """Of one part, with those that change nothing anyone could see."""
     place = ROOT / PARTS[part]
     files = [place] if place.is_file() else sorted(place.glob("*.py"))
     found = [mutant for file in files for mutant in mutants_of(file, part)]
-    known = equivalents()
-    if unknown := [name for name in known if name.startswith(PARTS[part]) and name not in {m.name for m in found}]:
+    names = {mutant.name for mutant in found}
+    if unknown := [name for name in equivalents() if name.startswith(PARTS[part]) and name not in names]:
         sys.exit(f"{EQUIVALENT.name} names mutants that do not exist: {'; '.join(unknown)}")
-    return [mutant for mutant in found if mutant.name not in known]
+    return found
+
+
+def visible(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Those that somebody can tell from the original."""
+    known = equivalents()
+    return [mutant for mutant in mutants if mutant.name not in known]
 
 
 def equivalents() -> dict[str, str]:
@@ -339,13 +352,13 @@ class Plugin:
         self.exports, self.failed, self.seconds = exports, "", dict[str, float]()
         self.ran = 0
 
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Leave out what is not asked for. Exporting a network takes 6 s and asks for no cost: it is done once."""
         if self.order is not None:
             order = self.order
             items[:] = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
-        for name, module in list(sys.modules.items()):
-            if name.endswith("conftest") and hasattr(module, "CASES") and hasattr(module, "export"):
+        for module in config.pluginmanager.get_plugins():  # sys.modules has but one of all that are called conftest
+            if hasattr(module, "CASES") and hasattr(module, "export"):
                 module.export = self._cached(module.export)
                 for make in module.CASES.values():  # before the clock of any test runs
                     module.export(make(), self.exports)
@@ -423,6 +436,8 @@ class Tree:
         found = json.loads(result.read_text())
         if found["code"] and not found["failed"]:
             sys.exit(f"pytest ends with {found['code']} though no test failed")
+        if not found["ran"] and not found["failed"]:
+            sys.exit(f"every test is skipped: {words}")
         return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
 
     def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path, compiles: bool) -> None:
@@ -508,11 +523,16 @@ class Server:
             sys.exit("the tests cannot be collected")
         for item, after in zip(items, [*items[1:], session], strict=True):  # a session keeps what tests share
             reports = runtestprotocol(item, log=False, nextitem=after)
-            self.seconds[item.nodeid] = sum(report.duration for report in reports)
+            if not any(report.skipped for report in reports):  # what is skipped notices nothing
+                self.seconds[item.nodeid] = sum(report.duration for report in reports)
             if bad := [report for report in reports if report.failed]:
                 say(f"{item.nodeid} fails without any fault\n{bad[0].longreprtext[-2000:]}")
                 os._exit(1)
-        say(f"{len(items)} tests pass without a fault, {sum(self.seconds.values()):.0f} s")
+        skipped = len(items) - len(self.seconds)
+        say(f"{len(self.seconds)} tests pass without a fault, {sum(self.seconds.values()):.0f} s; {skipped} skipped")
+        if untested := {mutant.tests for mutant in self.mutants if not chosen(mutant.tests, self.seconds)}:
+            say(f"every test is skipped: {untested}")
+            os._exit(1)
         by_name = {item.nodeid: item for item in items}
         first = min((mutant.tests for mutant in self.mutants), key=lambda tests: len(chosen(tests, self.seconds)))
         if (found := self._examine(first, lambda: True, session, by_name)) is None or found.status != "survived":
@@ -609,7 +629,7 @@ def campaign(options: argparse.Namespace) -> None:
     test(todo, again, log, options.only)
     known = logged(log)
     for part in parts:
-        tell(part, len(everyone[part]), [known[mutant.name] for mutant in drawn if mutant.part == part])
+        tell(part, len(visible(everyone[part])), [known[mutant.name] for mutant in drawn if mutant.part == part])
 
 
 def test(todo: Sequence[Mutant], again: Collection[str], log: Path, only: str) -> None:
@@ -686,10 +706,13 @@ def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
 
 
 def draw(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """So many of them, the first of one shuffled list: a larger sample holds a smaller one. 0: all."""
+    """So many of them, the first of one shuffled list: a larger sample holds a smaller one. 0: all.
+
+    Equivalent ones are left out of the shuffled list, so that one more of them changes one mutant of the sample.
+    """
     shuffled = mutants.copy()
     random.Random(seed).shuffle(shuffled)
-    return sorted(shuffled[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
+    return sorted(visible(shuffled)[: count or None], key=lambda mutant: (mutant.file, mutant.line, mutant.name))
 
 
 def logged(path: Path) -> dict[str, dict[str, Any]]:
@@ -720,10 +743,19 @@ def tell(part: str, possible: int, found: list[dict[str, Any]]) -> None:
     counts = Counter(one["status"] for one in found)
     noticed = counts["killed"] + counts["timeout"]
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    say(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible")
+    low, high = wilson(noticed, len(found))
+    sampled = f", of all between {low:.1%} and {high:.1%} (95 %)" if len(found) < possible else ""
+    say(f"\n{part}: {noticed / len(found):.1%} of {len(found)} mutants noticed ({told}); {possible} possible{sampled}")
     for one in found:
         if one["status"] == "survived":
             say(f"  {one['status']} line {one['line']}: {one['name']}")
+
+
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """Where a share lies of which a sample found so much, with 95 % confidence: Wilson's interval."""
+    z = 1.959964
+    middle, half = found / of + z**2 / (2 * of), z * math.sqrt(found / of * (1 - found / of) / of + (z / of) ** 2 / 4)
+    return (middle - half) / (1 + z**2 / of), (middle + half) / (1 + z**2 / of)
 
 
 def arguments() -> argparse.Namespace:
@@ -746,7 +778,7 @@ def main() -> None:
     options = arguments()
     if options.command == "list":
         for part in [options.part] if options.part else PARTS:
-            found = all_mutants(part)
+            found = visible(all_mutants(part))
             say(f"{part}: {len(found)}")
             for mutant in found:
                 say(f"  {mutant.line}: {mutant.name}")

@@ -189,6 +189,25 @@ def test_a_latency_that_no_network_keeps() -> None:
     assert reachable(space, make_budget("stm32l4r5zi", latency_ms=float(named[1])))
 
 
+@pytest.mark.parametrize("flash_bytes", [None, 10**9])
+def test_a_latency_just_below_the_least(flash_bytes: int | None) -> None:
+    """The least latency is found within 0.5 %, so that it is not known whether this one can be met alone: none is."""
+    space = load_space("kws_ds_cnn")
+    clock = make_budget("stm32l4r5zi", latency_ms=1).clock
+    least = minimum(space, "latency_us", clock=clock)
+    assert least is not None
+    needed = least.cost.latency_us
+    assert needed is not None
+    assert least.at_least < needed
+    with pytest.raises(InfeasibleError) as caught:
+        reachable(space, Budget(flash_bytes, latency_ms=(needed - 1) / 1000, clock=clock))
+    first, nearest = str(caught.value).splitlines()
+    assert first.endswith(" at once")
+    named = re.fullmatch(r"nearest feasible budget: --latency ([\d.]+)ms, the rest as it is", nearest)
+    assert named is not None
+    assert reachable(space, Budget(flash_bytes, latency_ms=float(named[1]), clock=clock))
+
+
 def test_an_unknown_mcu_gets_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no constraint named 'stm32f446'; .*did you mean 'stm32f446re'\?"):
         make_budget("stm32f446")
@@ -219,11 +238,12 @@ def test_a_chip_of_which_everything_is_reserved(write_mcu: Callable[..., str], k
 def test_the_least_that_a_chip_can_have(write_mcu: Callable[..., str]) -> None:
     """One byte and one hertz, with nothing reserved."""
     words = {"flash = 100_000": "flash = 1", "reserved_flash = 30_000": "reserved_flash = 0", "100_000_000": "1"}
+    words |= {"sram = 20_000": "sram = 1", "reserved_sram = 5_000": "reserved_sram = 0"}
     path = Path(write_mcu())
     for old, new in words.items():
         path.write_text(path.read_text().replace(old, new, 1))
     spec = load_mcu(str(path))
-    assert spec.limits() == Budget(1, 15_000)
+    assert spec.limits() == Budget(1, 1)
     assert make_budget(str(path)).clock is not None
     path.write_text(path.read_text().replace("clock_hz = 1", "clock_hz = 0"))
     with pytest.raises(SpecError, match="clock_hz"):
@@ -406,6 +426,27 @@ def test_a_network_is_found_or_a_budget_that_has_one_is_named(space: SearchSpace
         return
     for budget in nearest_budgets(refusal(space, asked), asked):
         assert any(not Budget(**budget).violations(each) for each in costs)
+
+
+def test_what_was_not_searched_to_the_end_is_not_called_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that prove nothing for so little flash, and too few points to look at all that remain."""
+    space = NASTY["mixture"]
+    truth = minimum(space, "flash_bytes")
+    monkeypatch.setattr("nas.cost.minimum.MOST_POINTS", 5)
+    least = minimum(space, "flash_bytes")
+    assert truth is not None
+    assert least is not None
+    assert least.at_least < truth.at_least
+    assert refusal(space, {"flash_bytes": least.at_least}).splitlines() == [
+        f"budget infeasible as far as made was searched: no network among 20,000 is within --flash "
+        f"{least.at_least / 1024:.1f} KB ({least.at_least:,} B)",
+        "give more room, or a smaller space",
+    ]
+    told, nearest = refusal(space, {"flash_bytes": least.at_least - 1}).splitlines()
+    assert f"needs flash {least.at_least / 1024:.1f} KB ({least.at_least:,} B), most at " in told
+    monkeypatch.undo()
+    (budget,) = nearest_budgets(f"\n{nearest}", {})
+    assert reachable(space, Budget(**budget))
 
 
 def test_a_single_network_is_a_space_too() -> None:

@@ -13,6 +13,7 @@ import pytest
 from nas.export.model_reader import read_model
 from nas.harness.tflm import measure_arena
 from nas.pipeline import plan as module
+from nas.plan.placement import Kernels, Planning
 
 Call = Callable[..., Any]
 
@@ -82,15 +83,40 @@ def test_check_accepts_a_plan_on_its_kernels_only(call_nas: Call, tmp_path: Path
     assert "not safe on cmsis-nn kernels: byte " in done.err
 
 
-def test_an_unsafe_plan_is_never_written(
-    call_nas: Call, tmp_path: Path, vww: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A rule that allows too much."""
+@pytest.fixture
+def too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that allows overlaps which are not safe."""
     monkeypatch.setattr("nas.plan.distances.frontier", lambda window, *, whole_pixels: ((0, 0),))
+
+
+def test_an_unsafe_plan_is_never_written(call_nas: Call, tmp_path: Path, vww: Path, too_much: None) -> None:
     done = call_nas("plan", vww, "--kernels", "reference", "--out", "planned.tflite")
     assert (done.code, done.out) == (4, "")
     assert "the memory plan is not safe on reference kernels" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unsafe_plan_of_a_small_file_is_not_written_either(
+    call_nas: Call, tmp_path: Path, checkout: Path, unproved: None, too_much: None
+) -> None:
+    """Of a file that comes with the tests. Whether the runtimes would notice is not asked."""
+    given = checkout / "tests" / "data" / "models" / "int16.tflite"
+    done = call_nas("plan", given, "--kernels", "reference", "--out", "planned.tflite")
+    assert (done.code, done.out) == (4, "")
+    assert "the memory plan is not safe on reference kernels: byte 0 of tensor 0 is overwritten" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_of_a_small_file_is_safe_on_its_kernels_only(call_nas: Call, tmp_path: Path, checkout: Path) -> None:
+    """An int16 convolution may overlap as the reference kernels compute it; CMSIS-NN's have no rule for it."""
+    given = (checkout / "tests" / "data" / "models" / "int16.tflite").read_bytes()
+    planned, _ = module.with_plan(given, Planning(kernels=(Kernels.REFERENCE,)))
+    (tmp_path / "planned.tflite").write_bytes(planned)
+    done = call_nas("plan", "planned.tflite", "--check", "--kernels", "reference", "--json")
+    assert (done.code, json.loads(done.out)["safe_on"]) == (0, ["reference"])
+    done = call_nas("plan", "planned.tflite", "--check")
+    assert (done.code, done.out) == (4, "")
+    assert "not safe on cmsis-nn kernels: byte 0 of tensor 0 is overwritten before operator 1, CONV_2D" in done.err
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ CASES: dict[str, Callable[[], Architecture]] = {
     "one-channel": lambda: Architecture(
         "one", "kws", (12, 8, 1), 3, (Block("blocks", "ds", 6, (3, 3), (1, 1)),), "pool_dense"
     ),
-    # nothing that is a multiple of anything; a stem alone keeps its resolution, then a stride of 2 on odd sizes
+    # nothing that is a multiple of anything; a stem alone keeps its resolution, then a stride of 2 on odd sizes; two
+    # channels, the fewest that share a vector of zero points
     "odd": lambda: Architecture(
         "odd",
         "kws",
@@ -35,6 +36,7 @@ CASES: dict[str, Callable[[], Architecture]] = {
             Block("stem", "conv", 7, (3, 2), (1, 1)),
             Block("blocks", "ds", 19, (5, 3), (2, 2)),
             Block("blocks", "ds", 11, (1, 1), (1, 1)),
+            Block("blocks", "ds", 2, (3, 1), (1, 1)),
         ),
         "pool_dense",
     ),

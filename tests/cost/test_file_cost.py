@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_files import Sketch
 
-from nas.cost.cost_report import CostReport
+from nas.cost.cost_report import CostReport, LayerCost
 from nas.cost.file_cost import report
 from nas.cost.file_memory import persistent_bytes
 from nas.cost.lowering import lower
@@ -120,6 +122,77 @@ def test_matrix_products_outside_the_convention_are_counted() -> None:
     assert report(read("resize")).macs == 24 * (3 * 2 * 2 * 4)
 
 
+def test_constants_are_weights_or_not() -> None:
+    """By hand: gates and their biases, filters over features and time, a kernel without the shape of its output."""
+    (lstm,), (svdf,), (turned, *resized) = (report(read(name)).layers for name in ("lstm", "svdf", "resize"))
+    assert (lstm.params, lstm.constant_bytes) == (4 * (5 * 3 + 5 * 5 + 5), 4 * (5 * 3 + 5 * 5 + 4 * 5))
+    assert (svdf.params, svdf.constant_bytes) == (8 * 8 + 8 * 5 + 4, 8 * 8 + 2 * 8 * 5 + 4 * 4)
+    assert (turned.params, turned.constant_bytes) == (3 * 2 * 2 * 4 + 3, 4 * 4 + 3 * 2 * 2 * 4 + 4 * 3)
+    assert [layer.params for layer in resized[:3]] == [0, 0, 0]
+    assert [layer.constant_bytes for layer in resized[:3]] == [8, 8, 32]
+    assert [layer.output_shape for layer in resized[:2]] == [(1, 9, 13, 3), (1, 9, 13, 3)]
+
+
+def test_what_is_alive_while_a_layer_runs() -> None:
+    """By hand: a map waits for a sum while another is made of it; overlaps of a plan in the file count once."""
+    sketch = Sketch()
+    image = sketch.tensor(1, 4, 4, 2)
+    first = sketch.window("CONV_2D", image, 4)
+    second = sketch.same("RELU", first)
+    last = sketch.same("ADD", first, second)
+    model = sketch.file([image], [last])
+    costs = report(model)
+    assert [layer.live_bytes for layer in costs.layers] == [32 + 64, 64 + 64, 3 * 64]
+    assert [layer.constant_bytes for layer in costs.layers] == [4 * 3 * 3 * 2, 0, 0]
+    assert costs.peak == 2
+    assert costs.activation_bytes == 192
+    offsets = {image: 48, first: 0, second: 64, last: 96}  # the image meets the first map, the second the sum
+    planned = replace(model, offline_offsets=tuple(offsets.get(i, -1) for i in range(len(model.tensors))))
+    costs = report(planned)
+    assert [layer.live_bytes for layer in costs.layers] == [80, 128, 160]
+    assert [layer.top_bytes for layer in costs.layers] == [80, 128, 160]
+    inside = replace(model, offline_offsets=tuple({**offsets, image: 16}.get(i, -1) for i in range(len(model.tensors))))
+    assert report(inside).layers[0].live_bytes == 64  # where the first map is, with the image in its middle
+    gap = replace(model, offline_offsets=tuple({**offsets, second: 80}.get(i, -1) for i in range(len(model.tensors))))
+    assert [(layer.live_bytes, layer.top_bytes) for layer in report(gap).layers] == [(80, 80), (128, 144), (144, 160)]
+
+
+def layer(top_bytes: int, live_bytes: int) -> LayerCost:
+    return LayerCost("", "RELU", (), 0, 0, 0, live_bytes, top_bytes, 0)
+
+
+def test_the_peak_is_where_the_plan_is_highest_and_most_is_alive() -> None:
+    costs = replace(report(read("svdf")), layers=(layer(9, 9), layer(10, 4), layer(10, 6), layer(10, 5), layer(8, 8)))
+    assert costs.peak == 2
+
+
+def test_both_arenas_are_the_plan_and_a_tail() -> None:
+    model = read("functions")
+    costs = report(model)
+    assert costs.sram_bytes == costs.activation_bytes + persistent_bytes(model)
+    assert costs.sram_32bit_bytes == costs.activation_bytes + persistent_bytes(model, CORE)
+    assert costs.ops == 2 * costs.macs
+    # wasm32's 236, whose two allocators are the recording ones, of 52 and 124 bytes
+    assert CORE.interpreter == 236 - (52 - 36) - (124 - 40)
+    with pytest.raises(FrozenInstanceError):
+        costs.macs = 0  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        costs.layers[0].macs = 0  # type: ignore[misc]
+
+
+def test_the_first_tensor_may_be_a_constant() -> None:
+    tensors = (FileTensor("", (5, 4), "int8", 20), FileTensor("", (1, 4), "int8"), FileTensor("", (1, 5), "int8"))
+    (only,) = report(ModelFile(tensors, (FileOp("FULLY_CONNECTED", (1, 0), (2,), {}),), (1,), (2,), 100)).layers
+    assert (only.params, only.constant_bytes, only.macs) == (20, 20, 20)
+
+
+def test_a_file_without_operators_or_outputs() -> None:
+    tensors = (FileTensor("", (4,), "int8"),)
+    assert report(ModelFile(tensors, (), (0,), (0,), 100)).layers == ()
+    (only,) = report(ModelFile(tensors, (FileOp("RELU", (0,), (), {}),), (0,), (0,), 100)).layers
+    assert only.output_shape == ()
+
+
 def test_an_unknown_operator_is_told_and_never_zero() -> None:
     costs = report(read("custom"))
     assert costs.unsupported == ("my_operator",)
@@ -214,3 +287,16 @@ def test_an_architecture_costs_what_its_file_does(space_file: Path, planning: Pl
         assert costs.params == graph.parameters
         assert costs.unsupported == ()
         assert [layer.name for layer in costs.layers] == [op.name for op in graph.ops]
+
+
+@pytest.mark.parametrize("space_file", SPACES, ids=lambda path: path.stem)
+def test_constants_of_a_lowered_file_have_the_bytes_of_their_shape(space_file: Path) -> None:
+    """Paddings are two numbers for each dimension of what is padded."""
+    for architecture in networks(space_file):
+        file = lower(architecture.graph, 0)
+        constants = {i: tensor for i, tensor in enumerate(file.tensors) if tensor.data_bytes}
+        width = {"int8": 1, "int32": 4}
+        assert all(each.data_bytes == width[each.dtype] * math.prod(each.shape) for each in constants.values())
+        for op in file.ops:
+            if op.kind == "PAD":
+                assert constants[op.inputs[1]].shape == (len(file.tensors[op.inputs[0]].shape), 2)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import FrozenInstanceError
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -67,6 +70,25 @@ def test_a_clock_turns_cycles_into_time() -> None:
     count = instructions(graph, CLOCK.core)
     assert count is not None
     assert CLOCK.microseconds(graph) == pytest.approx(1000 * CLOCK.latency(count).modelled, abs=1)
+
+
+def test_times_are_told_to_a_microsecond() -> None:
+    """By hand: 1.28, 1.51 and 1.74 cycles for each of 1,234,567 instructions at 120 MHz, the published Cortex-M4."""
+    found = CLOCK.latency(1_234_567)
+    assert (found.low, found.modelled, found.high) == (13.169, 15.535, 17.901)
+    assert found.to_json() == {"modelled": 15.535, "low": 13.169, "high": 17.901}
+    with pytest.raises(FrozenInstanceError):
+        found.low = 0.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name", ["kws_ds_cnn:mlperf-ds-cnn", "ic_resnet:mlperf-resnet8", "vww_mobilenet:mlperf-mobilenet"]
+)
+def test_a_begun_microsecond_counts(name: str) -> None:
+    graph = find_architecture(name).graph
+    count = instructions(graph, CLOCK.core)
+    assert count is not None
+    assert CLOCK.microseconds(graph) == math.ceil(count * Fraction(str(CLOCK.cycles.per_instruction)) / 120)
 
 
 @pytest.mark.parametrize("name", CORES)

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from made_spaces import NASTY, every_network, every_row, make_space, small_spaces, stage
 
 from nas.cost import minimum as module
-from nas.cost.minimum import COSTS, find_within, lower_bounds, minimum
+from nas.cost.minimum import COSTS, find_within, least_bytes, lower_bounds, minimum
 from nas.cost.model import Cost, cost
+from nas.cost.sram import head
 from nas.plan.placement import PlanKind, Planning
-from nas.space import SearchSpace, list_files, load_space
+from nas.space import Architecture, SearchSpace, list_files, load_space
 from nas.space.many import choices_of, may_have_one_channel
 
 SMALL = ["grey", "fixed-widths", "one-channel-without-choice", "narrowest-is-not-cheapest", "no-choice"]
@@ -166,3 +167,55 @@ def test_no_sample_of_a_shipped_space_is_below_its_minimum() -> None:
         sizes = [len(decision.options) for decision in space.decisions]
         for row in rng.integers(0, np.minimum(sizes, 2), (100, len(sizes))):
             assert (least <= astuple(cost(space.architecture(choices_of(space, row)).graph))[: len(COSTS)]).all()
+
+
+# --- bounds are close, and a climb leaves nothing out -----------------------------------------------------------------
+
+
+def ends(space: SearchSpace) -> list[Architecture]:
+    return [space.smallest(), space.largest(), *space.points.values()]
+
+
+@pytest.mark.parametrize("planning", [Planning(PlanKind.PACKED), Planning()], ids=["packed", "overlap"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_planner_needs_hardly_more_than_the_bound(name: str, planning: Planning) -> None:
+    """Only what TFLM rounds up, 15 bytes of each tensor that is alive."""
+    for network in ends(load_space(name)):
+        reached, bound = head(network.graph, planning).size_bytes, int(least_bytes(network.graph, 1, planning)[0])
+        assert 0 <= reached - bound <= 2 * 15
+
+
+def test_the_bound_is_the_size_of_a_file_whose_layers_have_one_width() -> None:
+    """They share all that can be shared, so that nothing is left out; without a plan in the file."""
+    space = make_space(stage("stem", "conv", (8, 12)), stage("blocks", "ds", (8, 12), repeat=(1, 2)), shape=(9, 7, 2))
+    rows = every_row(space)
+    wide = [number for number, decision in enumerate(space.decisions) if decision.name.endswith(".width")]
+    greedy, packed = Planning(PlanKind.GREEDY), Planning(PlanKind.PACKED)
+    sizes, arenas = lower_bounds(space, rows, greedy), lower_bounds(space, rows, packed)
+    for i, row in enumerate(rows):
+        graph = space.architecture(choices_of(space, row)).graph
+        exact = cost(graph, greedy)
+        assert sizes["ops"][i] == exact.ops
+        assert exact.flash_bytes - 128 <= sizes["flash_bytes"][i] <= exact.flash_bytes
+        if len(set(row[wide])) == 1:
+            assert sizes["flash_bytes"][i] == exact.flash_bytes
+        assert 0 <= cost(graph, packed).sram_bytes - arenas["sram_bytes"][i] <= 2 * 15
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_climb_visits_every_network_once(name: str) -> None:
+    space = NASTY[name]
+    climb = module._Climb(space, lambda bounds: True, Planning(), None)
+    found = [space.architecture(choices_of(space, point)) for point, _ in climb]
+    everyone = list(every_network(space))
+    assert climb.finished
+    assert len(found) == len(everyone)
+    assert set(found) == set(everyone)
+
+
+def test_costs_of_a_climb_are_exact_however_many_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = NASTY["narrowest-is-not-cheapest"]
+    for many in (1, 10**6):
+        monkeypatch.setattr(module, "MANY", many)
+        for point, costs in module._Climb(space, lambda bounds: True, Planning(), None):
+            assert costs == cost(space.architecture(choices_of(space, point)).graph)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas.cost.model import cost
 from nas.cost.population import population_costs
-from nas.cost.relaxed import relaxed_costs
+from nas.cost.relaxed import SHIFT, relaxed_costs
 from nas.errors import InputError
 from nas.space import SearchSpace, list_files, load_space
 
@@ -142,3 +142,46 @@ def test_what_is_no_distribution_is_told(toy_space: SearchSpace, bad: Tensor | N
         probabilities["stem.1.width"] = bad
     with pytest.raises(InputError, match=r"^probabilities of stem.1.width: expected .*, found "):
         relaxed_costs(toy_space, probabilities)
+
+
+def test_neighbouring_decisions_are_uncorrelated() -> None:
+    """So that the product of two uniform widths has its mean: 1/4 for numbers from 0 to 1."""
+    u = (np.arange(200_000) + 0.5) / 200_000
+    assert np.mean(u * ((u + SHIFT) % 1)) == pytest.approx(0.25, abs=1e-6)
+    assert 0 < SHIFT < 0.5
+
+
+@pytest.mark.parametrize("total", [0.9991, 1.0009])
+def test_a_sum_may_be_a_little_off_and_does_not_matter(total: float) -> None:
+    space = NASTY["narrowest-is-not-cheapest"]
+    point = inside(space, np.random.default_rng(3))
+    exact = relaxed_costs(space, point)
+    found = relaxed_costs(space, {name: total * values for name, values in point.items()})
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {name: float(value) for name, value in exact.items()}, rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("total", [0.9985, 1.0015])
+def test_a_sum_may_not_be_further_off(total: float) -> None:
+    space = NASTY["narrowest-is-not-cheapest"]
+    point = inside(space, np.random.default_rng(3))
+    with pytest.raises(InputError, match="a sum of 1"):
+        relaxed_costs(space, {name: total * values for name, values in point.items()})
+
+
+def test_it_is_the_mean_over_what_one_number_draws() -> None:
+    """Against 20,000 numbers u: decision d takes the option at quantile (u + d shifts) mod 1."""
+    space = load_space("kws_ds_cnn")
+    point = inside(space, np.random.default_rng(4))
+    u = (np.arange(20_000) + 0.5) / 20_000
+    rows = np.stack(
+        [
+            np.searchsorted(point[decision.name].numpy().cumsum()[:-1], (u + number * SHIFT) % 1, side="right")
+            for number, decision in enumerate(space.decisions)
+        ],
+        axis=1,
+    )
+    costs = population_costs(space, rows)
+    for name, value in relaxed_costs(space, point).items():
+        assert float(value) == pytest.approx(getattr(costs, name).mean(), rel=1e-3)

@@ -51,6 +51,25 @@ def test_a_broken_bound_is_told(runtime: str, outputs: np.ndarray, message: str)
         check(report, default_bounds({"torch", runtime}, LSB))
 
 
+@pytest.mark.parametrize(("classes", "steps", "held"), [(True, 16, True), (True, 17, False), (False, 17, False)])
+def test_int8_runtimes_may_differ_by_a_few_steps_only(classes: bool, steps: int, held: bool) -> None:
+    """Also where both choose the same classes, and those of torch."""
+    outputs = {"torch": TORCH, "litert": TORCH, "tflm": TORCH - steps * LSB * (TORCH > 0.7)}
+    report, bounds = compare(outputs, "torch"), default_bounds({"litert", "tflm"}, LSB, classes)
+    if held:
+        check(report, bounds)
+        return
+    with pytest.raises(ValidationError, match=r"litert and tflm differ by up to 0\.0664, allowed 0\.0625"):
+        check(report, bounds)
+
+
+def test_int8_runtimes_must_choose_the_same_classes() -> None:
+    """Where no value differs by more than is allowed: steps of a grid as coarse as that."""
+    outputs = {"torch": TORCH, "litert": TORCH, "tflm": TORCH[:, ::-1]}
+    with pytest.raises(ValidationError, match=r"litert and tflm choose the same class for 0\.0%, required 98\.0%"):
+        check(compare(outputs, "torch"), default_bounds({"litert", "tflm"}, 0.1))
+
+
 def test_a_cause_is_told_once_with_its_pairs() -> None:
     runtimes = {"torch": TORCH, "litert": 1 - TORCH, "tflm": 1 - TORCH, "simulation": TORCH}
     report, bounds = compare(runtimes, "torch"), default_bounds(runtimes, LSB)
