@@ -27,6 +27,8 @@ class Special:
 
 Files = dict[str, bytes | Special]
 """An input: names below a folder, and what each file holds."""
+MOST_PLACES = 2000
+"""A tree of so many values does not grow a hundredfold any more."""
 Mutator = Callable[[Random, bytes, Sequence[bytes]], bytes]
 
 WORDS = (0, 1, 2, 3, 4, 7, 8, 16, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000)
@@ -199,7 +201,8 @@ def _change(rng: Random, node: Any, key: Any, places: list[Any], json_only: bool
     elif what == 2 and isinstance(node, dict):
         node[rng.choice(("unknown", "name", "schema", "\n"))] = odd_value(rng, json_only)
     elif what == 3 and isinstance(node, list):
-        node[:] = rng.choice((node * 2, node * 100, node[:key], node[::-1], node[key + 1 :]))
+        many = 100 if len(places) < MOST_PLACES else 2  # thrice a hundred times takes minutes to write
+        node[:] = rng.choice((node * 2, node * many, node[:key], node[::-1], node[key + 1 :]))
     elif what == 4:
         other, place = rng.choice(places)
         if _has(other, place):
