@@ -367,6 +367,76 @@ def _change_object(rng: Random, node: Any, nodes: list[Any]) -> None:
     setattr(node, name, changed)
 
 
+def mutate_onnx(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Mostly fields of the model, packed again, of which weights are one; else bytes."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if rng.random() < 0.2:
+        return mutate_bytes(rng, data, others)
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except DecodeError:
+        return mutate_bytes(rng, data, others)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        node = model if rng.random() < 0.05 else model.graph
+        while True:  # down to any depth
+            below = [(name, value) for name, value in node.ListFields() if name.message_type is not None]
+            if not below or (rng.random() < 0.15 and node is not model.graph):
+                break
+            _, value = rng.choice(below)
+            node = value if hasattr(value, "ListFields") else rng.choice(value)
+        _change_message(rng, node)
+    return bytes(model.SerializeToString())
+
+
+def _change_message(rng: Random, node: Any) -> None:
+    """Another value for a field of it, or none, or more than one."""
+    fields = node.DESCRIPTOR.fields
+    name = rng.choice([field.name for field, _ in node.ListFields()] or [field.name for field in fields])
+    name = rng.choice(fields).name if rng.random() < 0.2 else name
+    kind, value = node.DESCRIPTOR.fields_by_name[name], getattr(node, name)
+    several, message = hasattr(value, "extend"), kind.message_type is not None
+    what = rng.randrange(4)
+    if what == 0:
+        node.ClearField(name)
+    elif several and value and what == 1:
+        del value[rng.randrange(len(value))]
+    elif several and value and what == 2:
+        value.extend([rng.choice(value)] * rng.choice((1, 1, 100)))
+    elif message:
+        if not several:
+            value.SetInParent()
+        elif len(value) > 1:
+            value[rng.randrange(len(value))].CopyFrom(rng.choice(value))
+        else:
+            value.add()
+    else:
+        odd = _odd_field(rng, kind, value)
+        try:
+            if several:
+                value[rng.randrange(len(value))] = odd
+            else:
+                setattr(node, name, odd)
+        except (ValueError, TypeError, IndexError):  # an enumeration without that number, a list that was empty
+            node.ClearField(name)
+
+
+def _odd_field(rng: Random, kind: Any, value: Any) -> Any:
+    if kind.cpp_type == kind.CPPTYPE_STRING:
+        text = rng.choice(
+            (b"", b"x" * 5000, b"input", b"output", b"Loop", b"Conv", b"ConstantOfShape", b"../..", b"\xff")
+        )
+        if kind.type == kind.TYPE_BYTES:
+            given = value if isinstance(value, bytes) else b""
+            return rng.choice((text, given[:-1], given * 2, given[: len(given) // 2]))
+        return text.decode(errors="replace")
+    if kind.cpp_type in (kind.CPPTYPE_FLOAT, kind.CPPTYPE_DOUBLE):
+        return rng.choice((0.0, -1.0, math.nan, math.inf, 1e30))
+    given = value if isinstance(value, int) else rng.choice(value) if value else 0
+    return rng.choice((0, 1, -1, 2, given + 1, given - 1, given * 1000, 7, 1000, 2**20, 2**31 - 1, 2**40, 2**63 - 1))
+
+
 def mutate_folder(rng: Random, files: Files, how: Callable[[str], Mutator]) -> Files:
     """A file of it, or what files there are."""
     changed = dict(files)

@@ -116,3 +116,19 @@ def c_source() -> Parser:
 
     kept = {name: data for name, data in _models(80_000).items() if name in C_MODELS}
     return Parser(*single(kept, mutation.mutate_flatbuffer, _weigh), read)
+
+
+def onnx() -> Parser:
+    """``model.onnx`` of a run, as ``nas export RUN`` holds it against the network before it is converted."""
+    from nas.export.onnx_file import check_onnx
+    from nas.space.lookup import find_architecture
+
+    folder = ROOT / "exported/reference"
+    graphs = {name: find_architecture(str(folder / name)).graph for name in ("kws-64kb", "kws-256kb")}
+    seeds = {f"{name}.onnx": (folder / name / "winner/model.onnx").read_bytes() for name in graphs}
+
+    def read(folder: Path) -> None:
+        path = only(folder)
+        check_onnx(path, graphs[path.stem])
+
+    return Parser(*single(seeds, mutation.mutate_onnx, _weigh), read)

@@ -19,6 +19,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "tflite": parse_models.tflite,
     "plans": parse_models.plans,
     "c": parse_models.c_source,
+    "onnx": parse_models.onnx,
     "weights": parse_runs.weights,
     "wavs": parse_data.wavs,
     "images": parse_data.images,

@@ -20,6 +20,7 @@ from nas.cost.instructions import load_core
 from nas.errors import DataError, InputError, RunFolderError, SpecError, ValidationError
 from nas.export.c.program import make_program
 from nas.export.flatbuffer import input_detail, load
+from nas.export.onnx_file import check_onnx
 from nas.files import read_bytes, read_json
 from nas.harness.mlperf.runner import Runner
 from nas.harness.mlperf.session import open_session
@@ -235,6 +236,42 @@ def test_weights_that_are_cut_off(reference: Path, tmp_path: Path) -> None:
         load_quantized(path, find_architecture(str(reference)).graph)
 
 
+def change_onnx(model: Any, what: str) -> None:
+    """One of the ways in which an ONNX file would keep the converter busy, or have it read elsewhere."""
+    graph, weights = model.graph, model.graph.initializer[0]
+    attributes = {each.name: each.ints for each in graph.node[0].attribute}
+    match what:
+        case "elsewhere":
+            weights.data_location = 1
+            weights.external_data.add(key="location", value="../../arch.json")
+        case "claim":
+            weights.dims[0] *= 1 << 40
+        case "window":
+            attributes["pads"][:] = [1 << 30] * 4
+            attributes["strides"][:] = [1 << 30] * 2
+        case "input":
+            graph.input[0].type.tensor_type.shape.dim[2].dim_value = 1 << 20
+        case "graphs":
+            graph.node[0].attribute.add(name="body", type=5).g.name = "loop"
+        case "function":
+            model.functions.add(name="Conv")
+
+
+@pytest.mark.parametrize("what", ["elsewhere", "claim", "window", "input", "graphs", "function", "cut"])
+def test_an_onnx_file_that_was_edited(reference: Path, tmp_path: Path, what: str) -> None:
+    """It went to the converter as it was, which ended in eight lines of another program's, or took what it claimed."""
+    import onnx
+
+    path, graph = tmp_path / "model.onnx", find_architecture(str(reference)).graph
+    model = onnx.load(reference / "winner" / path.name)
+    change_onnx(model, what)
+    data = model.SerializeToString()
+    path.write_bytes(data[: len(data) // 2] if what == "cut" else data)
+    with pytest.raises(RunFolderError, match=r"model\.onnx: is not the ONNX file of the run's network: "):
+        check_onnx(path, graph)
+    check_onnx(reference / "winner" / path.name, graph)
+
+
 def wav(rate: int) -> bytes:
     header = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate % 2**32, 2, 16)
     return b"RIFF" + struct.pack("<I", 44) + b"WAVE" + header + b"data" + struct.pack("<I", 8) + bytes(8)
@@ -356,7 +393,9 @@ def test_a_meter_that_tells_thousands_of_digits() -> None:
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 INPUTS = {
     **dict.fromkeys(("units", "device", "runner", "meter", "cifar", "studies"), 200),
-    **dict.fromkeys(("constraints", "networks", "recipes", "spaces", "wavs", "images", "evaluation", "weights"), 60),
+    **dict.fromkeys(
+        ("constraints", "networks", "recipes", "spaces", "wavs", "images", "evaluation", "weights", "onnx"), 60
+    ),
     **dict.fromkeys(("runs", "tflite", "c", "submissions", "pages"), 30),
     **dict.fromkeys(("plans", "speech-folders", "sound-folders", "image-folders", "machine-folders"), 10),
 }
