@@ -85,10 +85,9 @@ def single(
 ) -> tuple[list[Files], Callable[[Random, list[Files]], Files]]:
     """Inputs of one file each; its name is that of the seed. Seeds are drawn alike, or as they weigh."""
     every_one = list(seeds.values())
-    weights = None if weigh is None else [weigh(one) for one in every_one]
 
     def make(rng: Random, seeds: list[Files]) -> Files:
-        drawn = rng.choice(seeds) if weights is None else rng.choices(seeds, weights)[0]
+        drawn = rng.choices(seeds, [weigh(*one.values()) for one in seeds])[0] if weigh else rng.choice(seeds)  # type: ignore[arg-type]
         ((key, value),) = drawn.items()
         return {key: change(rng, value, every_one)}  # type: ignore[arg-type]
 
