@@ -174,6 +174,9 @@ def _follow_references(tree: Any) -> None:
         tree.operatorCodes[operator.opcodeIndex]
         for index in (*operator.inputs, *operator.outputs):
             graph.tensors[index]
+    for index in (*_ints(graph.inputs), *_ints(graph.outputs)):
+        if not 0 <= index < len(graph.tensors):
+            raise IndexError(f"tensor {index} is an input or output, but there are {len(graph.tensors)}")
 
 
 def _tensor(tree: Any, index: int) -> Tensor:

@@ -99,12 +99,15 @@ def _weight_shape(op: Op) -> tuple[int, ...]:
 
 
 def _require_window(node: Any, op: Op) -> None:
-    """Size, steps and padding.
+    """Size, steps, padding and groups.
 
     Raises:
         ValueError: they are not those of the operator.
     """
     given = {each.name: tuple(each.ints) for each in node.attribute}
+    groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+    if groups != (op.weight_shape[-1] if op.kind is OpKind.DEPTHWISE_CONV_2D else 1):
+        raise ValueError(f"{op.name} has {groups} groups")
     pads, dilations = given.get("pads", ()), given.get("dilations", ())
     if (given.get("kernel_shape"), given.get("strides")) != (op.kernel, op.stride) or {*dilations} - {1}:
         raise ValueError(f"the window of {op.name} is not {op.kernel} in steps of {op.stride}")

@@ -19,18 +19,21 @@ from nas.budget import load_mcu
 from nas.cost.instructions import load_core
 from nas.errors import DataError, InputError, RunFolderError, SpecError, ValidationError
 from nas.export.c.program import make_program
-from nas.export.flatbuffer import input_detail, load
+from nas.export.flatbuffer import input_detail, load, output_detail
+from nas.export.model_reader import read_model
 from nas.export.onnx_file import check_onnx
 from nas.files import read_bytes, read_json
 from nas.harness.mlperf.runner import Runner
 from nas.harness.mlperf.session import open_session
+from nas.model_file import FileOp, FileTensor, ModelFile
 from nas.pipeline.compare import compare_runs
 from nas.pipeline.data_check import check_data
 from nas.pipeline.page import write_page
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions
 from nas.pipeline.study_plan import load_study
-from nas.plan.placement import MOST_ARENA_BYTES, require_room
+from nas.plan.placement import MOST_ARENA_BYTES, Kernels, Placement, require_room
+from nas.plan.replay import verify
 from nas.space import load_space
 from nas.space.lookup import find_architecture
 from nas.submission.checker import check
@@ -207,6 +210,55 @@ def test_a_model_without_inputs(checkout: Path) -> None:
         input_detail(bytes(builder.Output()))
 
 
+def edited(checkout: Path, name: str, edit: Callable[[Any], None]) -> bytes:
+    """A model of the tests with other values in it."""
+    import flatbuffers
+
+    tree = load((checkout / "tests" / "data" / "models" / name).read_bytes())
+    edit(tree.subgraphs[0])
+    builder = flatbuffers.Builder(0)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("index", [-1, 7, 10**9])
+def test_a_model_whose_output_is_no_tensor(checkout: Path, index: int) -> None:
+    model = edited(checkout, "offline_plan.tflite", lambda graph: setattr(graph, "outputs", [index]))
+    with pytest.raises(InputError, match=rf"damaged TFLite model of .* tensor {index} is an input or output"):
+        output_detail(model)
+
+
+def test_constants_shorter_than_their_shape(checkout: Path) -> None:
+    """A window of a thousand million columns was replayed for hours; a runtime reads beyond the constants."""
+    model = edited(checkout, "int16.tflite", lambda graph: setattr(graph.tensors[4], "shape", [1, 3, 10**9, 5]))
+    with pytest.raises(InputError, match=r"of shape \(1, 3, 1000000000, 5\) has 45 bytes, not 15,000,000,000"):
+        read_model(model)
+
+
+def pooling(size: int, side: int) -> ModelFile:
+    """A window of such a size on a map of such a side."""
+    values = tuple(FileTensor("", (1, side, side, 1), "int8") for _ in range(2))
+    options = {"filterHeight": size, "filterWidth": size, "strideH": 1, "strideW": 1, "padding": 0}
+    return ModelFile(values, (FileOp("MAX_POOL_2D", (0,), (1,), options),), (0,), (1,), 0)
+
+
+def replay(model: ModelFile) -> object:
+    size = model.tensors[0].shape[1] ** 2
+    places = [Placement(tensor, "", n * size, size, n, n + 1) for n, tensor in enumerate((0, 1))]
+    return verify(model, places, Kernels.REFERENCE)
+
+
+def test_a_window_far_larger_than_its_map() -> None:
+    """Only what lies in the map is gone through."""
+    assert replay(pooling(2**31 - 1, 6)) is None
+
+
+def test_windows_that_would_be_replayed_for_hours() -> None:
+    """Of a file of some hundred bytes."""
+    with pytest.raises(InputError, match="its windows read 1,000,000,000,000 values, at most 4,294,967,296"):
+        replay(pooling(1000, 1000))
+
+
 def test_c_code_of_int4_weights(checkout: Path) -> None:
     model = (checkout / "tests" / "data" / "models" / "int4.tflite").read_bytes()
     with pytest.raises(InputError, match=r"constants of tensor 1 are no int8 \(5, 36\)"):
@@ -251,13 +303,15 @@ def change_onnx(model: Any, what: str) -> None:
             attributes["strides"][:] = [1 << 30] * 2
         case "input":
             graph.input[0].type.tensor_type.shape.dim[2].dim_value = 1 << 20
+        case "groups":
+            next(each for each in graph.node[2].attribute if each.name == "group").i = 1000
         case "graphs":
             graph.node[0].attribute.add(name="body", type=5).g.name = "loop"
         case "function":
             model.functions.add(name="Conv")
 
 
-@pytest.mark.parametrize("what", ["elsewhere", "claim", "window", "input", "graphs", "function", "cut"])
+@pytest.mark.parametrize("what", ["elsewhere", "claim", "window", "groups", "input", "graphs", "function", "cut"])
 def test_an_onnx_file_that_was_edited(reference: Path, tmp_path: Path, what: str) -> None:
     """It went to the converter as it was, which ended in eight lines of another program's, or took what it claimed."""
     import onnx
