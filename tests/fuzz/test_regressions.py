@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 import zlib
@@ -118,6 +119,24 @@ def test_a_network_for_an_image_of_a_kilometre(reference: Path, tmp_path: Path) 
     (tmp_path / "arch.json").write_text(json.dumps(data))
     with pytest.raises(InputError, match="input_shape"):
         find_architecture(str(tmp_path / "arch.json"))
+
+
+@pytest.mark.parametrize(
+    "edit", [{"kernel": [10**400, 4]}, {"stride": [1e308, 2]}, {"width": 10**9}, {"classes": 10**400}]
+)
+def test_a_network_of_sizes_that_no_float_holds(reference: Path, tmp_path: Path, edit: dict[str, Any]) -> None:
+    data = json.loads((reference / "winner" / "arch.json").read_text())
+    (data if "classes" in edit else data["blocks"][0]).update(edit)
+    (tmp_path / "arch.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"not an architecture: ValueError at .* 1,048,576"):
+        find_architecture(str(tmp_path / "arch.json"))
+
+
+def test_a_space_with_a_kernel_that_no_float_holds(checkout: Path, tmp_path: Path) -> None:
+    text = (checkout / "search_spaces" / "kws_ds_cnn.toml").read_text()
+    (tmp_path / "toy.toml").write_text(re.sub(r"kernel = \[.*\]", f"kernel = [{10**18}, 3]", text, count=1))
+    with pytest.raises(SpecError, match="kernel"):
+        load_space(tmp_path / "toy.toml")
 
 
 def test_a_constraint_file_of_another_kind(tmp_path: Path) -> None:
