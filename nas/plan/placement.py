@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from nas.errors import InputError
 
 MOST_ARENA_BYTES = 1 << 24  # that is planned or replayed: no microcontroller has more; a replay takes 24 times as much
-MOST_READS = 1 << 32  # of values in a replay: half a minute; networks of microcontrollers have less than 1 << 30
+MOST_READS = 1 << 32  # of values in a replay: some seconds; networks of microcontrollers read less than 1 << 30
 ALIGNMENT = 16  # MicroArenaBufferAlignment(): of every buffer in TFLM's plan
 
 ALSO = {"plan": "", "kernels": ", or several of them with commas between"}
