@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,9 +12,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas.ablation.study import parse_option
 from nas.budget import load_mcu
@@ -23,6 +26,7 @@ from nas.export.c.program import make_program
 from nas.export.flatbuffer import input_detail, load, output_detail
 from nas.export.model_reader import read_model
 from nas.export.onnx_file import check_onnx
+from nas.export.slim import slim
 from nas.files import read_bytes, read_json
 from nas.harness.mlperf.runner import Runner
 from nas.harness.mlperf.session import open_session
@@ -247,6 +251,20 @@ def test_a_model_whose_output_is_no_tensor(checkout: Path, index: int) -> None:
         output_detail(model)
 
 
+def test_a_plan_without_a_buffer(checkout: Path) -> None:
+    """Metadata that refer to the empty one."""
+    import flatbuffers
+
+    tree = load((checkout / "tests" / "data" / "models" / "offline_plan.tflite").read_bytes())
+    tree.buffers[tree.metadata[0].buffer].data = None
+    builder = flatbuffers.Builder(0)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    model = bytes(builder.Output())
+    assert slim(model)
+    with pytest.raises(InputError, match="damaged TFLite model"):
+        read_model(model)
+
+
 def test_constants_shorter_than_their_shape(checkout: Path) -> None:
     """A window of a thousand million columns was replayed for hours; a runtime reads beyond the constants."""
     model = edited(checkout, "int16.tflite", lambda graph: setattr(graph.tensors[4], "shape", [1, 3, 10**9, 5]))
@@ -376,6 +394,25 @@ def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
     with pytest.raises(DataError, match=r"9,000 x 9,000 pixels, at most 67,108,864"):
         decode_image(tmp_path / "large.png", "RGB")
+
+
+def test_a_picture_whose_pixels_begin_at_a_fraction(tmp_path: Path) -> None:
+    """Of which Pillow says ``TypeError``."""
+    image = io.BytesIO()
+    Image.new("F", (9, 7)).save(image, "TIFF")
+    damaged = image.getvalue().replace(b"\x11\x01\x04\x00", b"\x11\x01\x0b\x00")  # StripOffsets: LONG -> FLOAT
+    assert damaged != image.getvalue()
+    (tmp_path / "F.tiff").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"F\.tiff: not an image that can be read"):
+        decode_image(tmp_path / "F.tiff", "RGB")
+
+
+def test_a_picture_that_takes_more_memory_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """76 bytes, of which a chunk claims 4 GB."""
+    (tmp_path / "small.png").write_bytes(b"")
+    monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))
+    with pytest.raises(DataError, match=r"small\.png: not an image that can be read \(MemoryError\)"):
+        decode_image(tmp_path / "small.png", "RGB")
 
 
 @pytest.mark.parametrize(
