@@ -14,6 +14,7 @@ from nas.export.onnx_export import ONNX_NAMES, layer_outputs
 from nas.files import LONGEST_REASON, read_bytes
 from nas.space.graph import Graph, Op, OpKind
 
+NODES = {*ONNX_NAMES.values(), "Relu", "Reshape"}
 SLIDING, WEIGHTED = ("Conv", "AveragePool"), ("Conv", "Gemm")
 MOST_TEXT = 1000  # bytes of a name
 
@@ -32,8 +33,9 @@ def check_onnx(path: Path, graph: Graph) -> None:
         model = onnx.ModelProto.FromString(data)
         _require_plain(model)
         onnx.checker.check_model(model)
+        _compare_layers(model.graph, graph)
         shaped = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-        _compare(shaped.graph, layer_outputs(shaped, graph), graph)
+        _compare_shapes(shaped.graph, layer_outputs(shaped, graph), graph)
     except (
         *(DecodeError, ValueError, RuntimeError, ValidationError),
         *(onnx.checker.ValidationError, onnx.shape_inference.InferenceError),
@@ -54,6 +56,8 @@ def _require_plain(model: Any) -> None:
     if model.functions or model.training_info or graph.sparse_initializer:
         raise ValueError("it has functions, training or sparse weights")
     for node in graph.node:
+        if node.op_type not in NODES:
+            raise ValueError(f"node {node.name[:MOST_TEXT]!r} is a {node.op_type[:MOST_TEXT]!r}")
         if node.domain or any(each.HasField("g") or each.graphs or each.HasField("t") for each in node.attribute):
             raise ValueError(f"node {node.name[:MOST_TEXT]!r} is of another domain, or holds graphs or tensors")
     for tensor in graph.initializer:
@@ -63,8 +67,8 @@ def _require_plain(model: Any) -> None:
             raise ValueError(f"weights {tensor.name[:MOST_TEXT]!r} are {len(tensor.raw_data):,} bytes, not {size:,}")
 
 
-def _compare(found: Any, outputs: list[str], graph: Graph) -> None:
-    """Shapes of every operator and its weights, and how it slides over its input.
+def _compare_shapes(found: Any, outputs: list[str], graph: Graph) -> None:
+    """Input and output of every operator, and that nothing else is larger.
 
     Raises:
         ValueError: what differs.
@@ -76,11 +80,20 @@ def _compare(found: Any, outputs: list[str], graph: Graph) -> None:
         *size, channels = shape
         if shapes.get(name) != [1, channels, *size]:
             raise ValueError(f"{name[:MOST_TEXT]!r} is {shapes.get(name)}, expected {[1, channels, *size]}")
-    weights = {each.name: tuple(each.dims) for each in found.initializer}
+    weights = {each.name for each in found.initializer}
     largest = max(map(math.prod, graph.shapes))
     for name, dims in shapes.items():
         if name not in weights and math.prod(dims) > largest:
             raise ValueError(f"{name[:MOST_TEXT]!r} is {dims}, more than any map of the network")
+
+
+def _compare_layers(found: Any, graph: Graph) -> None:
+    """Weights of every layer, and how it slides over its input; before ONNX divides by a stride of 0.
+
+    Raises:
+        ValueError: what differs.
+    """
+    weights = {each.name: tuple(each.dims) for each in found.initializer}
     nodes = [node for node in found.node if node.op_type in {*SLIDING, *WEIGHTED}]
     ops = [op for op in graph.ops if ONNX_NAMES[op.kind] in {*SLIDING, *WEIGHTED}]
     for node, op in zip(nodes, ops, strict=True):

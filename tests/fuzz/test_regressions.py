@@ -340,6 +340,8 @@ def change_onnx(model: Any, what: str) -> None:
             attributes["strides"][:] = [1 << 30] * 2
         case "input":
             graph.input[0].type.tensor_type.shape.dim[2].dim_value = 1 << 20
+        case "stride":  # by which ONNX divides, so that the process died
+            attributes["strides"][:] = [0, 1]
         case "groups":
             next(each for each in graph.node[2].attribute if each.name == "group").i = 1000
         case "graphs":
@@ -348,7 +350,9 @@ def change_onnx(model: Any, what: str) -> None:
             model.functions.add(name="Conv")
 
 
-@pytest.mark.parametrize("what", ["elsewhere", "claim", "window", "groups", "input", "graphs", "function", "cut"])
+@pytest.mark.parametrize(
+    "what", ["elsewhere", "claim", "window", "stride", "groups", "input", "graphs", "function", "cut"]
+)
 def test_an_onnx_file_that_was_edited(reference: Path, tmp_path: Path, what: str) -> None:
     """It went to the converter as it was, which ended in eight lines of another program's, or took what it claimed."""
     import onnx
