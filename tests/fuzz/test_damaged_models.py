@@ -15,6 +15,8 @@ from nas.export.model_reader import read_model
 from nas.export.onnx_file import check_onnx
 from nas.export.slim import slim
 from nas.model_file import FileOp, FileTensor, ModelFile
+from nas.plan import replay_orders
+from nas.plan.distances import safe_distances
 from nas.plan.placement import MOST_ARENA_BYTES, Kernels, Placement, require_room
 from nas.plan.replay import verify
 from nas.space.lookup import find_architecture
@@ -167,3 +169,12 @@ def test_an_onnx_file_that_was_edited(reference: Path, tmp_path: Path, what: str
     with pytest.raises(RunFolderError, match=r"model\.onnx: is not the ONNX file of the run's network: "):
         check_onnx(path, graph)
     check_onnx(reference / "winner" / path.name, graph)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 4)])
+def test_a_concatenation_without_an_axis(shape: tuple[int, ...]) -> None:
+    values = tuple(FileTensor("", shape, "int8") for _ in range(3))
+    op = FileOp("CONCATENATION", (0, 1), (2,), {"axis": 1})
+    model = ModelFile(values, (op,), (0, 1), (2,), 0)
+    assert safe_distances(model, op, [Kernels.REFERENCE]) == {}
+    assert replay_orders.orders(model, op, Kernels.REFERENCE)
