@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.errors import InputError, RunFolderError
+from nas.export.c.layers import make_layer
 from nas.export.c.program import make_program
 from nas.export.flatbuffer import input_detail, load, output_detail
 from nas.export.model_reader import read_model
@@ -178,3 +181,11 @@ def test_a_concatenation_without_an_axis(shape: tuple[int, ...]) -> None:
     model = ModelFile(values, (op,), (0, 1), (2,), 0)
     assert safe_distances(model, op, [Kernels.REFERENCE]) == {}
     assert replay_orders.orders(model, op, Kernels.REFERENCE)
+
+
+def test_c_code_of_a_mean_of_nothing() -> None:
+    """Of a number, which has no axes: by their count an axis is divided."""
+    model = ModelFile((FileTensor("", (), "int8"),) * 3, (FileOp("MEAN", (0, 1), (2,), {}),), (0,), (2,), 0)
+    source = SimpleNamespace(model=model, values=lambda *_: np.zeros(1, np.int32))
+    with pytest.raises(InputError, match="damaged model: MEAN"):
+        make_layer(source, model.ops[0])
