@@ -14,6 +14,7 @@ from nas.cost.model import Cost, cost
 from nas.cost.ops import ops
 from nas.export.int8_file import read_int8
 from nas.export.onnx_export import export_onnx
+from nas.export.onnx_file import check_onnx
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
 from nas.harness.tflm import TflmModel, measure_arena
@@ -49,6 +50,7 @@ def test_a_network_goes_all_the_way(name: str, point: str, tmp_path: Path) -> No
     assert np.isfinite(history[0].loss)
 
     export_onnx(network.eval(), architecture.input_shape, tmp_path / "model.onnx")
+    check_onnx(tmp_path / "model.onnx", architecture.graph)
     samples = data.dequantize(data.train_inputs[0]).permute(0, 2, 3, 1).contiguous().numpy()
     convert_int8(tmp_path / "model.onnx", samples, tmp_path / "model.tflite")
     model, _ = with_plan(slim((tmp_path / "model.tflite").read_bytes()), Planning())

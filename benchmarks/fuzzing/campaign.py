@@ -6,6 +6,8 @@ An input follows from parser, seed and number alone, so that a crash names the i
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import json
 import mmap
 import os
@@ -25,7 +27,7 @@ from random import Random
 from typing import Any
 
 from fuzzing.mutation import Files
-from fuzzing.parsers import Parser, require_short, write
+from fuzzing.parser import Parser, require_short, write
 
 ADDRESS_BYTES = 1 << 30  # above an input's bound: stacks and pools of threads, which are reserved and not used
 HANG_SECONDS = 20.0  # of no progress, after which a process is killed
@@ -146,6 +148,7 @@ def _work(parser: Parser, name: str, seed: int, numbers: range, shared: mmap.mma
     """In the process: every input, until one has spoiled the process."""
     with open(os.devnull, "r+b") as nowhere:
         os.dup2(nowhere.fileno(), 1)
+    gc.freeze()  # what imports left is not looked through again and again
     accepted = refused = peak = number = 0
     slowest, spoiled = 0.0, False
     for number in numbers:
@@ -221,7 +224,7 @@ def _bounded_time(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def _bounded_address_space(more_bytes: int) -> Iterator[None]:
     """What is reserved counts too, so that a huge array fails at once instead of bringing the machine to its knees."""
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    size = int(os.pread(_own("statm"), 100, 0).split()[0]) * resource.getpagesize()
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (size + more_bytes + ADDRESS_BYTES, hard))
     try:
@@ -232,13 +235,19 @@ def _bounded_address_space(more_bytes: int) -> Iterator[None]:
 
 def _fresh_peak_bytes() -> int:
     """Begin to watch the peak of the memory in use, at what is in use now (proc(5), clear_refs)."""
-    Path("/proc/self/clear_refs").write_text("5")
+    os.pwrite(_own("clear_refs", os.O_WRONLY), b"5", 0)
     return _peak_bytes()
 
 
 def _peak_bytes() -> int:
-    with open("/proc/self/status", "rb") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmHWM"))
+    told = os.pread(_own("status"), 10_000, 0)
+    return int(told[told.index(b"VmHWM:") + 6 :].split(maxsplit=1)[0]) * 1024
+
+
+@functools.cache
+def _own(name: str, flags: int = os.O_RDONLY) -> int:
+    """A file of this process below ``/proc``; a child of it must not ask before it is one."""
+    return os.open(f"/proc/self/{name}", flags)
 
 
 def smallest(parser: Parser, files: Files, signature: str, tries: int = 400) -> Files:

@@ -11,7 +11,8 @@ from pathlib import Path
 from random import Random
 
 from fuzzing import campaign, mutation
-from fuzzing.parsers import PARSERS, Parser
+from fuzzing.parser import Parser
+from fuzzing.parsers import PARSERS
 
 RSS_LIMIT_MB = 4096
 ENDED = re.compile(r"[^A-Za-z0-9.]+")

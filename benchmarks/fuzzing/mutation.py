@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import datetime
+import functools
 import json
 import math
+import pickle
 import struct
+import tomllib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +27,8 @@ class Special:
 
 Files = dict[str, bytes | Special]
 """An input: names below a folder, and what each file holds."""
+MOST_PLACES = 2000
+"""A tree of so many values does not grow a hundredfold any more."""
 Mutator = Callable[[Random, bytes, Sequence[bytes]], bytes]
 
 WORDS = (0, 1, 2, 3, 4, 7, 8, 16, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000)
@@ -161,13 +166,23 @@ def _deep(rng: Random) -> Any:
 
 
 def mutate_tree(rng: Random, tree: Any, json_only: bool = False) -> Any:
-    """One to three changes of a tree of dictionaries and lists."""
-    tree = copy.deepcopy(tree)
+    """One to three changes to a tree of dictionaries and lists, in place."""
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = list(_places(tree))
         if places:
             _change(rng, *rng.choice(places), places, json_only)
     return tree
+
+
+@functools.lru_cache(maxsize=64)
+def _read(read: Callable[[bytes], Any], data: bytes) -> bytes:
+    """What a file holds, pickled: a copy from there takes a tenth of the time of reading a seed once more."""
+    return pickle.dumps(read(data), pickle.HIGHEST_PROTOCOL)
+
+
+def _tree(read: Callable[[bytes], Any], data: bytes) -> Any:
+    """What a file holds, to be changed."""
+    return pickle.loads(_read(read, data))
 
 
 def _places(node: Any) -> Any:
@@ -186,7 +201,8 @@ def _change(rng: Random, node: Any, key: Any, places: list[Any], json_only: bool
     elif what == 2 and isinstance(node, dict):
         node[rng.choice(("unknown", "name", "schema", "\n"))] = odd_value(rng, json_only)
     elif what == 3 and isinstance(node, list):
-        node[:] = rng.choice((node * 2, node * 100, node[:key], node[::-1], node[key + 1 :]))
+        many = 100 if len(places) < MOST_PLACES else 2  # thrice a hundred times takes minutes to write
+        node[:] = rng.choice((node * 2, node * many, node[:key], node[::-1], node[key + 1 :]))
     elif what == 4:
         other, place = rng.choice(places)
         if _has(other, place):
@@ -209,7 +225,7 @@ def mutate_json(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Mostly the tree, sometimes the text."""
     if rng.random() < 0.2:
         return mutate_bytes(rng, data, others)
-    return json.dumps(mutate_tree(rng, json.loads(data), json_only=True)).encode()
+    return json.dumps(mutate_tree(rng, _tree(json.loads, data), json_only=True)).encode()
 
 
 def mutate_json_lines(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -224,14 +240,16 @@ def mutate_json_lines(rng: Random, data: bytes, others: Sequence[bytes]) -> byte
 
 def mutate_toml(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Mostly the tree, sometimes the text."""
-    import tomllib
-
     if rng.random() < 0.2:
         return mutate_bytes(rng, data, others)
-    tree = mutate_tree(rng, tomllib.loads(data.decode()))
+    tree = mutate_tree(rng, _tree(_read_toml, data))
     return "".join(f"{json.dumps(key)} = {to_toml(value)}\n" for key, value in tree.items()).encode(
         errors="surrogatepass"
     )
+
+
+def _read_toml(data: bytes) -> Any:
+    return tomllib.loads(data.decode())
 
 
 def to_toml(value: Any) -> str:
@@ -265,7 +283,7 @@ def mutate_png(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
         width, height = (rng.choice((0, 1, 9, 8192, 8193, 30_000, 65_535, 2**31 - 1, 2**32 - 1)) for _ in range(2))
         body = struct.pack(">II", width, height) + body[8:]
     elif name == b"IDAT" and rng.random() < 0.3:
-        body = zlib.compress(b"\x00" * rng.choice((0, 10, 10_000_000)))
+        body = _zeros(rng.choice((0, 10, 10_000_000)))
     else:
         body = mutate_bytes(rng, body, others)[:100_000]
     chunks[place] = (name, body)
@@ -275,14 +293,18 @@ def mutate_png(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     return data[:8] + b"".join(packed)
 
 
+@functools.cache
+def _zeros(size: int) -> bytes:
+    return zlib.compress(bytes(size))
+
+
 def mutate_flatbuffer(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Half of the time fields of the unpacked model, packed again; else bytes, mostly aligned words."""
     if rng.random() < 0.5:
         return mutate_bytes(rng, data, others)
     import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
 
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    tree = _tree(_read_flatbuffer, data)
     for _ in range(rng.choice((1, 1, 2, 3))):
         nodes = list(_objects(tree, 0))
         _change_object(rng, rng.choice(nodes), nodes)
@@ -292,6 +314,12 @@ def mutate_flatbuffer(rng: Random, data: bytes, others: Sequence[bytes]) -> byte
         return bytes(builder.Output())
     except Exception:  # fields that no flatbuffer can hold
         return mutate_bytes(rng, data, others)
+
+
+def _read_flatbuffer(data: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
 
 
 def _objects(node: Any, depth: int) -> Any:
@@ -337,6 +365,76 @@ def _change_object(rng: Random, node: Any, nodes: list[Any]) -> None:
         alike = [getattr(each, name) for each in nodes if hasattr(each, name)]
         changed = rng.choice((None, rng.choice(alike)))
     setattr(node, name, changed)
+
+
+def mutate_onnx(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Mostly fields of the model, packed again, of which weights are one; else bytes."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if rng.random() < 0.2:
+        return mutate_bytes(rng, data, others)
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except DecodeError:
+        return mutate_bytes(rng, data, others)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        node = model if rng.random() < 0.05 else model.graph
+        while True:  # down to any depth
+            below = [(name, value) for name, value in node.ListFields() if name.message_type is not None]
+            if not below or (rng.random() < 0.15 and node is not model.graph):
+                break
+            _, value = rng.choice(below)
+            node = value if hasattr(value, "ListFields") else rng.choice(value)
+        _change_message(rng, node)
+    return bytes(model.SerializeToString())
+
+
+def _change_message(rng: Random, node: Any) -> None:
+    """Another value for a field of it, or none, or more than one."""
+    fields = node.DESCRIPTOR.fields
+    name = rng.choice([field.name for field, _ in node.ListFields()] or [field.name for field in fields])
+    name = rng.choice(fields).name if rng.random() < 0.2 else name
+    kind, value = node.DESCRIPTOR.fields_by_name[name], getattr(node, name)
+    several, message = hasattr(value, "extend"), kind.message_type is not None
+    what = rng.randrange(4)
+    if what == 0:
+        node.ClearField(name)
+    elif several and value and what == 1:
+        del value[rng.randrange(len(value))]
+    elif several and value and what == 2:
+        value.extend([rng.choice(value)] * rng.choice((1, 1, 100)))
+    elif message:
+        if not several:
+            value.SetInParent()
+        elif len(value) > 1:
+            value[rng.randrange(len(value))].CopyFrom(rng.choice(value))
+        else:
+            value.add()
+    else:
+        odd = _odd_field(rng, kind, value)
+        try:
+            if several:
+                value[rng.randrange(len(value))] = odd
+            else:
+                setattr(node, name, odd)
+        except (ValueError, TypeError, IndexError):  # an enumeration without that number, a list that was empty
+            node.ClearField(name)
+
+
+def _odd_field(rng: Random, kind: Any, value: Any) -> Any:
+    if kind.cpp_type == kind.CPPTYPE_STRING:
+        text = rng.choice(
+            (b"", b"x" * 5000, b"input", b"output", b"Loop", b"Conv", b"ConstantOfShape", b"../..", b"\xff")
+        )
+        if kind.type == kind.TYPE_BYTES:
+            given = value if isinstance(value, bytes) else b""
+            return rng.choice((text, given[:-1], given * 2, given[: len(given) // 2]))
+        return text.decode(errors="replace")
+    if kind.cpp_type in (kind.CPPTYPE_FLOAT, kind.CPPTYPE_DOUBLE):
+        return rng.choice((0.0, -1.0, math.nan, math.inf, 1e30))
+    given = value if isinstance(value, int) else rng.choice(value) if value else 0
+    return rng.choice((0, 1, -1, 2, given + 1, given - 1, given * 1000, 7, 1000, 2**20, 2**31 - 1, 2**40, 2**63 - 1))
 
 
 def mutate_folder(rng: Random, files: Files, how: Callable[[str], Mutator]) -> Files:

@@ -174,6 +174,10 @@ def _follow_references(tree: Any) -> None:
         tree.operatorCodes[operator.opcodeIndex]
         for index in (*operator.inputs, *operator.outputs):
             graph.tensors[index]
+    for what, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        for index in _ints(indices):
+            if not 0 <= index < len(graph.tensors):
+                raise IndexError(f"the model's {what} name tensor {index}, but there are {len(graph.tensors)}")
 
 
 def _tensor(tree: Any, index: int) -> Tensor:

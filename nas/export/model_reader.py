@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.export.flatbuffer import DAMAGE, OFFLINE_PLAN, load, operator_name
-from nas.model_file import FileOp, FileTensor, ModelFile
+from nas.model_file import BITS, FileOp, FileTensor, ModelFile
 
+PACKED_BITS = {"int4": 4}  # of a value in the file
 OFFLINE_HEADER = 3  # version, subgraph, number of tensors; then one offset for each tensor
 
 
@@ -50,11 +52,15 @@ def _tensor(tree: Any, raw: Any) -> FileTensor:
     shape = _ints(raw.shape)
     if min(shape, default=0) < 0:
         raise InputError(f"tensor {_text(raw.name)!r} has the shape {shape}: expected fixed sizes")
+    dtype, data_bytes = _type_names()[raw.type], 0 if data is None else len(data)
+    needed = -(-math.prod(shape) * PACKED_BITS.get(dtype, BITS.get(dtype, 0)) // 8)
+    if 0 < data_bytes < needed and raw.sparsity is None:
+        raise InputError(f"tensor {_text(raw.name)!r} of shape {shape} has {data_bytes:,} bytes, not {needed:,}")
     return FileTensor(
         name=_text(raw.name),
         shape=shape,
-        dtype=_type_names()[raw.type],
-        data_bytes=0 if data is None else len(data),
+        dtype=dtype,
+        data_bytes=data_bytes,
         scales=_scales(raw.quantization),
         variable=bool(raw.isVariable),
     )

@@ -124,7 +124,7 @@ class _Writer:
         graphs = [_list(graph.tensors) for graph in self.tree.subgraphs]
         self.data.append(self._vector(np.empty(0, np.uint8), 1))  # buffer 0, to which activations refer
         positions = [[self._constant(tensor) for tensor in tensors] for tensors in graphs]
-        note_positions = [self._buffer(self.tree.buffers[item.buffer].data) for item in metadata]
+        note_positions = [self._buffer(_list(self.tree.buffers[item.buffer].data)) for item in metadata]
         zero_points = [[self._zero_points(tensor.quantization) for tensor in tensors] for tensors in graphs]
         buffers = [self._table("Buffer", Data=offset) for offset in self.data]
         written = [

@@ -93,6 +93,7 @@ def _export_run(
     folder: Path, slimmed: bool, out: Path | None, reporter: Reporter, planning: Planning | None
 ) -> Exported:
     from nas.export.int8_file import write_int8
+    from nas.export.onnx_file import check_onnx
     from nas.pipeline.quantize import FILE, convert_onnx, load
     from nas.pipeline.session import open_session
     from nas.tasks import TaskSettings, get_task
@@ -103,6 +104,7 @@ def _export_run(
         raise RunFolderError(f"the run in {folder} has nothing to convert yet: there is no {onnx}")
     path = _free(out or (model if slimmed else run.winner / "model.full.tflite"))
     architecture = find_architecture(str(folder))
+    check_onnx(onnx, architecture.graph)
     record = run.record()
     asked = record.get("request", record)
     reporter.note("loading the data set of the run: activation ranges are taken from its training samples")

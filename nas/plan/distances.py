@@ -190,7 +190,7 @@ def _pad(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
 def _concatenation(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
     """One block of each operand after the other, as often as the axes before the joined one ask for."""
     y = result(model, op)
-    if min(op.inputs) < 0 or y.dtype not in TYPES:
+    if min(op.inputs) < 0 or y.dtype not in TYPES or not y.shape or not elements(y):  # of nothing, or without an axis
         return {}
     axis = op.options["axis"] % len(y.shape)
     repeats = math.prod(y.shape[:axis])

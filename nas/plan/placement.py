@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from nas.errors import InputError
 
 MOST_ARENA_BYTES = 1 << 24  # that is planned or replayed: no microcontroller has more; a replay takes 24 times as much
+MOST_READS = 1 << 32  # of values in a replay: some seconds; networks of microcontrollers read less than 1 << 30
 ALIGNMENT = 16  # MicroArenaBufferAlignment(): of every buffer in TFLM's plan
 
 ALSO = {"plan": "", "kernels": ", or several of them with commas between"}
@@ -133,3 +134,13 @@ def require_room(arena_bytes: int) -> None:
     """
     if arena_bytes > MOST_ARENA_BYTES:
         raise InputError(f"its activations take {arena_bytes:,} bytes, at most {MOST_ARENA_BYTES:,} are planned")
+
+
+def require_time(reads: int) -> None:
+    """Refuse what a replay would take hours for.
+
+    Raises:
+        InputError: it is more than ``MOST_READS``.
+    """
+    if reads > MOST_READS:
+        raise InputError(f"its windows read {reads:,} values, at most {MOST_READS:,} are replayed")

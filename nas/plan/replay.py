@@ -15,10 +15,10 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.model_file import BITS, FileOp, ModelFile, tensor_bytes
-from nas.plan.placement import Kernels, Placement, require_room
+from nas.plan.placement import Kernels, Placement, require_room, require_time
 from nas.plan.replay_loops import NOTHING, copies, elements, max_pool_in_place, windows
 from nas.plan.replay_orders import Copies, Elements, Order, orders
-from nas.plan.replay_windows import MaxPoolInPlace, Windows
+from nas.plan.replay_windows import MaxPoolInPlace, Windows, values_read
 
 FREE = -1  # content of a byte that holds nothing, or part of a scratch buffer
 OUTSIDE = -1  # offset of a tensor that is not in the arena: a constant, a state
@@ -59,6 +59,7 @@ class _Arena:
         tops += [offset + self.sizes[tensor] for tensor, offset in self.offsets.items()]
         require_room(max(tops, default=0))
         self.bytes = np.full(max(tops, default=0), FREE)
+        self.reads = 0
 
     def at(self, tensor: int) -> int:
         """Offset of a tensor, or ``OUTSIDE``."""
@@ -97,7 +98,7 @@ def verify(model: ModelFile, placements: Sequence[Placement], kernels: Kernels) 
         kernels: all variants of them must be safe.
 
     Raises:
-        InputError: an activation has no offset, an offset is below 0, or the arena is far too large.
+        InputError: an activation has no offset, an offset is below 0, or arena or windows are far too large.
     """
     arena, scratch = _Arena(model, placements), defaultdict(list)
     for place in placements:
@@ -179,6 +180,8 @@ def _replay(arena: _Arena, model: ModelFile, op: FileOp, order: Order) -> Lost |
 
 
 def _slide(arena: _Arena, op: FileOp, order: Windows | MaxPoolInPlace) -> int:
+    arena.reads += values_read(order.geometry)
+    require_time(arena.reads)
     source, target = op.inputs[0], op.outputs[0]
     places = (arena.at(source), arena.tags[source], arena.at(target), arena.tags[target])
     if isinstance(order, Windows):

@@ -173,14 +173,11 @@ def _read_window(arena: Any, at: int, tag: int, g: Geometry, pixel: int, channel
     values = ((channel + count - 1) // filters + 1) * depth - low
     row, x = pixel // g.out_w, pixel % g.out_w
     batch, y = row // g.out_h, row % g.out_h
-    for filter_y in range(g.filter_h):
-        in_y = y * g.stride_h - g.pad_h + filter_y * g.dilation_h
-        if in_y < 0 or in_y >= g.in_h:
-            continue
-        for filter_x in range(g.filter_w):
-            in_x = x * g.stride_w - g.pad_w + filter_x * g.dilation_w
-            if in_x < 0 or in_x >= g.in_w:
-                continue
+    top, left = y * g.stride_h - g.pad_h, x * g.stride_w - g.pad_w
+    for filter_y in range(max(0, -(top // g.dilation_h)), min(g.filter_h, -((top - g.in_h) // g.dilation_h))):
+        in_y = top + filter_y * g.dilation_h
+        for filter_x in range(max(0, -(left // g.dilation_w)), min(g.filter_w, -((left - g.in_w) // g.dilation_w))):
+            in_x = left + filter_x * g.dilation_w
             value = ((batch * g.in_h + in_y) * g.in_w + in_x) * g.in_c + low
             byte = lost(arena, at, tag, value * g.width, values * g.width)
             if byte != NOTHING:

@@ -171,7 +171,7 @@ def _concatenation(model: ModelFile, op: FileOp) -> Copies | None:
     """``reference/concatenation.h``: for each outer index, a ``memcpy`` from each input."""
     inputs, result = [model.tensors[tensor] for tensor in op.inputs if tensor >= 0], model.tensors[op.outputs[0]]
     rank, axis = len(result.shape), int(op.options.get("axis", 0))
-    if len(inputs) < len(op.inputs) or result.dtype not in TYPES or not -rank <= axis < rank:
+    if len(inputs) < len(op.inputs) or result.dtype not in TYPES or not -rank <= axis < rank or not elements(result):
         return None
     outer = math.prod(result.shape[: axis % rank])
     if sum(map(elements, inputs)) != elements(result) or any(elements(tensor) % outer for tensor in inputs):

@@ -77,6 +77,12 @@ def _geometry(model: ModelFile, op: FileOp) -> Geometry | None:
     )
 
 
+def values_read(g: Geometry) -> int:
+    """By all windows, of which what lies beside the map is not read; at most, as channels may be read together."""
+    window = min(g.filter_h, g.in_h) * min(g.filter_w, g.in_w) * (g.in_c // g.groups)
+    return g.batches * g.out_h * g.out_w * g.out_c * window
+
+
 def _filter(model: ModelFile, op: FileOp) -> tuple[tuple[int, int], int]:
     """Rows and columns of the window, and how many input channels a group has (0: not known)."""
     if "POOL" in op.kind:

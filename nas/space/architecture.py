@@ -15,7 +15,7 @@ from nas.errors import InputError
 from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SHORTCUT_BUT_FIRST, SQUARE_STRIDE, Block
 from nas.space.graph import Graph, GraphBuilder
 
-MOST_INPUT = 1 << 20  # along one axis: costs take memory in proportion
+MOST_SIZE = 1 << 20  # of an axis, a kernel, a width: costs take memory in proportion, and are computed as floats too
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ class Architecture:
                 raise InputError(f"{origin}: schema {data['schema']!r} is not known here; this version reads schema 1")
             blocks = tuple(_block(block) for block in data["blocks"])
             height, width, channels = (int(size) for size in data["input_shape"])
-            if not 1 <= min(height, width, channels) <= max(height, width, channels) <= MOST_INPUT:
-                raise ValueError(f"input_shape {data['input_shape']}, of which each is from 1 to {MOST_INPUT:,}")
+            if not 1 <= min(height, width, channels) <= max(height, width, channels) <= MOST_SIZE:
+                raise ValueError(f"input_shape {data['input_shape']}, of which each is from 1 to {MOST_SIZE:,}")
+            if not 1 <= int(data["classes"]) <= MOST_SIZE:
+                raise ValueError(f"classes {data['classes']}, which are from 1 to {MOST_SIZE:,}")
             arch = cls(
                 str(data["space"]),
                 str(data["task"]),
@@ -98,6 +100,8 @@ def _block(data: dict[str, Any]) -> Block:
     optional = (False, stride == (1, 1)) if kind in SHORTCUT_BUT_FIRST else (False,)
     shortcut = (True,) if kind == "residual" else optional
     sizes = width >= 1 and min(*kernel, *stride) >= 1 and (hidden >= 1 if kind in HIDDEN else hidden == 0)
+    if max(width, hidden, *kernel, *stride) > MOST_SIZE:
+        raise ValueError(f"a block whose sizes are above {MOST_SIZE:,}: {data}")
     if not sizes or residual not in shortcut or (kind in SQUARE_STRIDE and stride[0] != stride[1]):
         raise ValueError(f"block {data}")
     return Block(str(data["stage"]), kind, width, kernel, stride, hidden, residual)

@@ -49,10 +49,10 @@ def _stride(value: Any) -> Any:
 
 
 Count = Annotated[int, Field(ge=1)]
-Stride = Annotated[tuple[Count, Count], BeforeValidator(_stride)]
+Side = Annotated[int, Field(ge=1, le=1 << 20)]  # costs take memory in proportion, and are computed as floats too
+Stride = Annotated[tuple[Side, Side], BeforeValidator(_stride)]
 Options = Annotated[tuple[Count, ...], BeforeValidator(_options), Field(min_length=1)]
-Kernels = Annotated[tuple[tuple[Count, Count], ...], BeforeValidator(_kernels), Field(min_length=1)]
-Side = Annotated[int, Field(ge=1, le=1 << 20)]  # costs take memory in proportion
+Kernels = Annotated[tuple[tuple[Side, Side], ...], BeforeValidator(_kernels), Field(min_length=1)]
 Shape = Annotated[tuple[Side, Side, Side], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
@@ -133,7 +133,7 @@ class SpaceSpec(Table):
     description: str
     source: str
     input: Shape
-    classes: Annotated[int, Field(ge=1)]  # values of the output; an autoencoder has as many as its input
+    classes: Side  # values of the output; an autoencoder has as many as its input
     stage: list[StageSpec] = Field(min_length=1)
     head: HeadSpec
     point: list[PointSpec] = []

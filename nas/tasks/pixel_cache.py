@@ -29,6 +29,8 @@ VERSION = 1  # raise it whenever the pixels of the same image change
 CHUNK_IMAGES = 256
 MOST_PIXELS = 1 << 26  # of one image: 8,192 x 8,192, far above what is left of it; a header can claim billions
 SEED = 20_140_501  # of the order; the day of arXiv:1405.0312, COCO
+# What Pillow's readers end in where a damaged file leads them; a chunk may claim gigabytes.
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError)
 
 Shape = tuple[int, int, int]
 Pixels = npt.NDArray[np.uint8]
@@ -82,8 +84,9 @@ def decode_image(path: Path, mode: str) -> Image.Image:
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError(f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be")
             return _as_bytes(ImageOps.exif_transpose(opened), mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not an image that can be read ({error}); repair it or take it away") from error
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{path}: not an image that can be read ({reason}); repair it or take it away") from error
 
 
 def resize_all(images: Pixels, shape: Shape) -> Pixels:

@@ -1,27 +1,25 @@
-"""Inputs that once ended in a traceback, a hang or gigabytes, and a short campaign of every parser."""
+"""Inputs that once ended in a traceback, a hang or gigabytes; models are in ``test_damaged_models.py``."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import signal
+import re
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-import numpy as np
 import pytest
+from PIL import Image
 
 from nas.ablation.study import parse_option
 from nas.budget import load_mcu
 from nas.cost.instructions import load_core
 from nas.errors import DataError, InputError, RunFolderError, SpecError, ValidationError
-from nas.export.c.program import make_program
-from nas.export.flatbuffer import input_detail, load
 from nas.files import read_bytes, read_json
-from nas.harness.mlperf.meter import Lpm01a
 from nas.harness.mlperf.runner import Runner
 from nas.harness.mlperf.session import open_session
 from nas.pipeline.compare import compare_runs
@@ -30,7 +28,6 @@ from nas.pipeline.page import write_page
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions
 from nas.pipeline.study_plan import load_study
-from nas.plan.placement import MOST_ARENA_BYTES, require_room
 from nas.space import load_space
 from nas.space.lookup import find_architecture
 from nas.submission.checker import check
@@ -41,11 +38,6 @@ from nas.tasks.pixel_cache import decode_image
 from nas.tasks.waveform import read_wav
 
 DIGITS = "9" * 5000  # more than Python reads as a number
-
-
-@pytest.fixture
-def reference(checkout: Path) -> Path:
-    return checkout / "exported" / "reference" / "kws-64kb"
 
 
 @pytest.fixture
@@ -117,6 +109,24 @@ def test_a_network_for_an_image_of_a_kilometre(reference: Path, tmp_path: Path) 
         find_architecture(str(tmp_path / "arch.json"))
 
 
+@pytest.mark.parametrize(
+    "edit", [{"kernel": [10**400, 4]}, {"stride": [1e308, 2]}, {"width": 10**9}, {"classes": 10**400}]
+)
+def test_a_network_of_sizes_that_no_float_holds(reference: Path, tmp_path: Path, edit: dict[str, Any]) -> None:
+    data = json.loads((reference / "winner" / "arch.json").read_text())
+    (data if "classes" in edit else data["blocks"][0]).update(edit)
+    (tmp_path / "arch.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"not an architecture: ValueError at .* 1,048,576"):
+        find_architecture(str(tmp_path / "arch.json"))
+
+
+def test_a_space_with_a_kernel_that_no_float_holds(checkout: Path, tmp_path: Path) -> None:
+    text = (checkout / "search_spaces" / "kws_ds_cnn.toml").read_text()
+    (tmp_path / "toy.toml").write_text(re.sub(r"kernel = \[.*\]", f"kernel = [{10**18}, 3]", text, count=1))
+    with pytest.raises(SpecError, match="kernel"):
+        load_space(tmp_path / "toy.toml")
+
+
 def test_a_constraint_file_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "mcu.toml").write_text("budget = 3\n")
     with pytest.raises(SpecError):
@@ -175,56 +185,12 @@ def test_a_request_that_was_edited(key: str, value: Any) -> None:
         SearchOptions.from_json({**asked, key: value}, Path("run.json"))
 
 
-def test_offsets_that_share_their_tables(tmp_path: Path) -> None:
-    """A thousand times the same buffer, from 20 KB: it would unpack into as many objects as a file has offsets."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    builder = flatbuffers.Builder(0)
-    schema.BufferStart(builder)
-    buffer = schema.BufferEnd(builder)
-    builder.StartVector(4, 5000, 4)
-    for _ in range(5000):
-        builder.PrependUOffsetTRelative(buffer)
-    buffers = builder.EndVector()
-    schema.ModelStart(builder)
-    schema.ModelAddBuffers(builder, buffers)
-    builder.Finish(schema.ModelEnd(builder), b"TFL3")
-    with pytest.raises(InputError, match="5,000 tables or more in"):
-        load(bytes(builder.Output()))
-
-
-def test_a_model_without_inputs(checkout: Path) -> None:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    tree = load((checkout / "tests" / "data" / "models" / "offline_plan.tflite").read_bytes())
-    assert isinstance(tree, schema.ModelT)
-    tree.subgraphs[0].inputs = []
-    builder = flatbuffers.Builder(0)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    with pytest.raises(InputError, match="the model has no input"):
-        input_detail(bytes(builder.Output()))
-
-
-def test_c_code_of_int4_weights(checkout: Path) -> None:
-    model = (checkout / "tests" / "data" / "models" / "int4.tflite").read_bytes()
-    with pytest.raises(InputError, match=r"constants of tensor 1 are no int8 \(5, 36\)"):
-        make_program(model, "model")
-
-
 @pytest.mark.parametrize("place", [1 << 20, 1 << 27, (1 << 32) - 1])
 def test_a_pickle_that_reserves_memory(tmp_path: Path, place: int) -> None:
     """Of ten bytes: 2 GB for the second."""
     (tmp_path / "test_batch").write_bytes(b"\x80\x02]r" + struct.pack("<I", place) + b".")
     with pytest.raises(DataError, match=rf"place {place:,} of its memo"):
         read_pickle(tmp_path / "test_batch")
-
-
-def test_an_arena_of_gigabytes_is_not_replayed() -> None:
-    require_room(MOST_ARENA_BYTES)
-    with pytest.raises(InputError, match="at most 16,777,216 are planned"):
-        require_room(1 << 31)
 
 
 def test_weights_that_are_cut_off(reference: Path, tmp_path: Path) -> None:
@@ -267,6 +233,25 @@ def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
     with pytest.raises(DataError, match=r"9,000 x 9,000 pixels, at most 67,108,864"):
         decode_image(tmp_path / "large.png", "RGB")
+
+
+def test_a_picture_whose_pixels_begin_at_a_fraction(tmp_path: Path) -> None:
+    """Of which Pillow says ``TypeError``."""
+    image = io.BytesIO()
+    Image.new("F", (9, 7)).save(image, "TIFF")
+    damaged = image.getvalue().replace(b"\x11\x01\x04\x00", b"\x11\x01\x0b\x00")  # StripOffsets: LONG -> FLOAT
+    assert damaged != image.getvalue()
+    (tmp_path / "F.tiff").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"F\.tiff: not an image that can be read"):
+        decode_image(tmp_path / "F.tiff", "RGB")
+
+
+def test_a_picture_that_takes_more_memory_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """76 bytes, of which a chunk claims 4 GB."""
+    (tmp_path / "small.png").write_bytes(b"")
+    monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))
+    with pytest.raises(DataError, match=r"small\.png: not an image that can be read \(MemoryError\)"):
+        decode_image(tmp_path / "small.png", "RGB")
 
 
 @pytest.mark.parametrize(
@@ -346,89 +331,7 @@ def test_a_time_of_thousands_of_digits() -> None:
 
 def test_a_meter_that_tells_thousands_of_digits() -> None:
     """An error in its thread would be seen by nobody."""
-    from fuzzing.parsers import _listen
+    from fuzzing.parse_protocol import listen
 
-    with pytest.raises(ValidationError, match="gone"):
-        _listen(Lpm01a.__new__(Lpm01a), f"TimeStamp: {DIGITS}s 1ms\nevent {DIGITS} ris\n".encode())
-
-
-# Short campaigns ----------------------------------------------------------------------------------------------------
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-INPUTS = {
-    **dict.fromkeys(("units", "device", "runner", "meter", "cifar", "studies"), 200),
-    **dict.fromkeys(("constraints", "networks", "recipes", "spaces", "wavs", "images", "evaluation", "weights"), 60),
-    **dict.fromkeys(("runs", "tflite", "c", "submissions", "pages"), 30),
-    **dict.fromkeys(("plans", "speech-folders", "sound-folders", "image-folders", "machine-folders"), 10),
-}
-
-
-@pytest.fixture(autouse=True)
-def campaigns(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not BENCHMARKS.is_dir():
-        pytest.skip("campaigns are in a checkout, not in the source package")
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-@pytest.fixture
-def attempts() -> Callable[[str, int], list[tuple[str, int]]]:
-    """Failures of the first inputs of a campaign, in this process."""
-
-    def attempt(name: str, inputs: int) -> list[tuple[str, int]]:
-        from fuzzing import campaign
-        from fuzzing.parsers import PARSERS
-
-        parser = PARSERS[name]()
-        ended = [
-            (campaign.attempt(parser, campaign.make_input(parser, name, 1, number)), number) for number in range(inputs)
-        ]
-        return [(what[0], number) for what, number in ended if what not in (campaign.ACCEPTED, campaign.REFUSED)]
-
-    return attempt
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", INPUTS)
-def test_a_short_campaign(attempts: Callable[[str, int], list[tuple[str, int]]], name: str) -> None:
-    assert attempts(name, INPUTS[name]) == []
-
-
-def test_every_parser_has_a_campaign() -> None:
-    from fuzzing.parsers import PARSERS
-
-    assert {*PARSERS} == {*INPUTS}
-
-
-def test_the_same_seed_gives_the_same_inputs() -> None:
-    from fuzzing import campaign
-    from fuzzing.parsers import PARSERS
-
-    parser = PARSERS["cifar"]()
-    assert all(
-        campaign.make_input(parser, "cifar", 7, n) == campaign.make_input(parser, "cifar", 7, n) for n in range(20)
-    )
-
-
-def test_a_campaign_survives_and_tells_what_ends_a_process() -> None:
-    """A crash, a memory hog and a bug are found, each with the number of its input."""
-    from fuzzing import campaign
-    from fuzzing.parsers import Parser
-
-    def read(folder: Path) -> None:
-        match int((folder / "number").read_text()):
-            case 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            case 1:
-                _ = np.ones(10_000_000)
-            case 2:
-                raise ZeroDivisionError
-            case 3:
-                raise InputError("no")
-
-    parser = Parser(
-        [{"number": b"9"}], lambda rng, seeds: {"number": str(rng.randrange(5)).encode()}, read, fixed_bytes=1 << 24
-    )
-    found = campaign.run(parser, "made", 0, 40)
-    assert found.inputs == 40
-    assert {failure.split(" at ")[0] for failure in found.failures} == {"SIGKILL", "memory", "ZeroDivisionError"}
-    assert found.accepted + found.refused + sum(one.times for one in found.failures.values()) == 40
+    with pytest.raises(ValidationError, match="does not answer"):
+        listen(f"TimeStamp: {DIGITS}s 1ms\nevent {DIGITS} ris\n".encode(), gone=True)

@@ -40,7 +40,7 @@ def make_layer(source: Source, op: FileOp) -> Layer:
             if tensor.dtype != "int8":
                 raise InputError(f"{op.kind} on {tensor.dtype}: the C back end runs INT8 only")
         return LAYERS[op.kind](source, op)
-    except (IndexError, KeyError, ValueError) as error:  # too few operands, dimensions or options
+    except (IndexError, KeyError, ValueError, ZeroDivisionError) as error:  # too few operands, dimensions or options
         raise InputError(f"damaged model: {op.kind}: {error}") from error
 
 
