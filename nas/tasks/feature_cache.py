@@ -90,8 +90,9 @@ def create_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) ->
         OSError: there is not enough space.
     """
     array: np.ndarray[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
