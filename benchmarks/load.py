@@ -1,7 +1,7 @@
 """What a search of 100,000 candidates costs beside its trainings; many workers on one study; the page of a long search.
 
     python benchmarks/load.py engines --candidates 100000
-    python benchmarks/load.py workers --candidates 400
+    python benchmarks/load.py workers --candidates 300
     python benchmarks/load.py page --candidates 10000
 
 ``engines``: time for each candidate and memory in use as a search grows, in the space of keyword spotting; scores cost
@@ -144,7 +144,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-LOADS = {"engines": (engines, 100_000), "workers": (workers, 400), "page": (page, 10_000)}
+LOADS = {"engines": (engines, 100_000), "workers": (workers, 300), "page": (page, 10_000)}
 
 
 def main() -> None:

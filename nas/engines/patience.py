@@ -41,18 +41,19 @@ def _patiently(method: Callable[..., Any], tell: Callable[[str], None], inside: 
     def call(storage: BaseStorage, *args: Any, **kwargs: Any) -> Any:
         if getattr(inside, "one", False):  # a call of a call: all of it is made again
             return method(storage, *args, **kwargs)
-        inside.one, pauses = True, _pauses(tell)
+        inside.one, pauses, first = True, _pauses(tell), True
         try:
-            for tries in range(1_000_000):
+            while True:
                 try:
                     return method(storage, *args, **kwargs)
                 except UpdateFinishedTrialError:
-                    if tries == 0:
+                    if first:
                         raise
                     return True  # the try before had come through
                 except Exception as cause:
                     if not is_away(cause) or not next(pauses, False):
                         raise
+                    first = False
         finally:
             inside.one = False
 
