@@ -8,14 +8,14 @@ from typing import Any, overload
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
-RECENT = 1_000  # finished trials that are always kept; twice as many before any goes
+RECENT = 1_000  # finished trials that are always kept; TPE, which looks longest, takes 0.06 s for twice as many
 
 
 class RecentTrials(InMemoryStorage):
     """Keeps the unfinished trials, the last ``RECENT`` finished ones, and those it is told to keep.
 
-    A trial takes 6 KB, and every proposal looks at all of them: after 100,000 candidates that would be 600 MB and a
-    quarter of a second each.
+    Every proposal looks at all trials: with all of them kept, one took 3 ms after 300 candidates and after 5,000 8 ms
+    (random) to 20 ms (NSGA-II), and so on.
     """
 
     def create_new_study(self, *args: Any, **kwargs: Any) -> int:
