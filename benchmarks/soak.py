@@ -121,6 +121,7 @@ JOBS = {
 
 def main() -> None:
     arguments = parse()
+    os.environ["OMP_NUM_THREADS"] = "1"  # another number has other bytes, and another day may have another number
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = arguments.out / "rounds.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
