@@ -168,8 +168,8 @@ def _texts(root: Any) -> Iterator[bytes | None]:
 def _follow_references(tree: Any) -> None:
     """Look up whatever the main subgraph refers to by number, since runtimes do it unchecked."""
     graph = tree.subgraphs[0]
-    for tensor in graph.tensors:
-        tree.buffers[tensor.buffer]
+    for item in (*graph.tensors, *(tree.metadata or ())):
+        tree.buffers[item.buffer]
     for operator in graph.operators:
         tree.operatorCodes[operator.opcodeIndex]
         for index in (*operator.inputs, *operator.outputs):

@@ -146,10 +146,10 @@ def check_file(model: Path, kernels: Sequence[Kernels]) -> Checked:
     parsed = read_model(read_model_file(model))
     if parsed.offline_offsets is None:
         raise InputError(f"{model} has no memory plan to check: nas plan {model} makes one")
-    placements = tflm_placements(parsed)
-    require_safe(parsed, placements, kernels)
+    costs = report(parsed)
+    require_safe(parsed, costs.placements, kernels)
     planned = sum(offset >= 0 for offset in parsed.offline_offsets)
-    return Checked(model, tuple(kernels), planned, report(parsed).activation_bytes)
+    return Checked(model, tuple(kernels), planned, costs.activation_bytes)
 
 
 def require_safe(model: ModelFile, placements: Sequence[Placement], kernels: Sequence[Kernels]) -> None:

@@ -112,7 +112,7 @@ def _cmsis_pad(model: ModelFile, op: FileOp) -> Copies | None:
     """``arm_pad_s8.c``: ``memset`` of what is added, ``memcpy`` of rows, or of pixels where channels are added."""
     tensor, result = model.tensors[op.inputs[0]], model.tensors[op.outputs[0]]
     order = _pad(model, op) if 0 < len(tensor.shape) <= 4 else None
-    if order is None:
+    if order is None or len(op.inputs) < 2 or op.inputs[1] < 0 or not model.tensors[op.inputs[1]].data_bytes:
         return None
     run = math.prod(tensor.shape[-2 if tensor.shape[-1] == result.shape[-1] else -1 :])
     pieces, values, start = [], order.index[0], 0
@@ -171,7 +171,9 @@ def _concatenation(model: ModelFile, op: FileOp) -> Copies | None:
     """``reference/concatenation.h``: for each outer index, a ``memcpy`` from each input."""
     inputs, result = [model.tensors[tensor] for tensor in op.inputs if tensor >= 0], model.tensors[op.outputs[0]]
     rank, axis = len(result.shape), int(op.options.get("axis", 0))
-    if len(inputs) < len(op.inputs) or result.dtype not in TYPES or not -rank <= axis < rank or not elements(result):
+    if len(inputs) < len(op.inputs) or {tensor.dtype for tensor in inputs} != {result.dtype}:
+        return None
+    if result.dtype not in TYPES or not -rank <= axis < rank or not elements(result):
         return None
     outer = math.prod(result.shape[: axis % rank])
     if sum(map(elements, inputs)) != elements(result) or any(elements(tensor) % outer for tensor in inputs):

@@ -65,7 +65,7 @@ def _geometry(model: ModelFile, op: FileOp) -> Geometry | None:
         return None
     size, depth = _filter(model, op)
     in_c, strides = source.shape[3], [int(op.options.get(name, 0)) for name in ("strideH", "strideW")]
-    if min(depth, *size, *strides) < 1 or in_c % depth or result.shape[3] % (in_c // depth):
+    if min(in_c, depth, *size, *strides) < 1 or in_c % depth or result.shape[3] % (in_c // depth):
         return None
     dilations = [int(op.options.get(name, 1)) or 1 for name in ("dilationHFactor", "dilationWFactor")]
     before = [0, 0]

@@ -18,6 +18,7 @@ from nas.export.model_reader import read_model
 from nas.export.onnx_file import check_onnx
 from nas.export.slim import slim
 from nas.model_file import FileOp, FileTensor, ModelFile
+from nas.pipeline.plan import check_file
 from nas.plan import replay_orders
 from nas.plan.distances import safe_distances
 from nas.plan.placement import MOST_ARENA_BYTES, Kernels, Placement, require_room
@@ -181,6 +182,73 @@ def test_a_concatenation_without_an_axis(shape: tuple[int, ...]) -> None:
     model = ModelFile(values, (op,), (0, 1), (2,), 0)
     assert safe_distances(model, op, [Kernels.REFERENCE]) == {}
     assert replay_orders.orders(model, op, Kernels.REFERENCE)
+
+
+@pytest.mark.parametrize("part", ["inputs", "outputs"])
+def test_a_plan_beside_a_mean_of_nothing(checkout: Path, tmp_path: Path, part: str) -> None:
+    """Its buffers were looked for before anything was checked."""
+
+    def cut(graph: Any) -> None:
+        setattr(graph.operators[-1], part, getattr(graph.operators[-1], part)[:1] if part == "inputs" else [])
+
+    model = tmp_path / "model.tflite"
+    model.write_bytes(edited(checkout, "offline_plan.tflite", cut))
+    with pytest.raises(InputError, match="damaged model: MEAN without"):
+        check_file(model, [Kernels.REFERENCE])
+
+
+def test_metadata_without_their_buffer(checkout: Path) -> None:
+    import flatbuffers
+
+    tree = load((checkout / "tests" / "data" / "models" / "offline_plan.tflite").read_bytes())
+    tree.metadata[0].name, tree.metadata[0].buffer = b"min_runtime_version", 1000
+    builder = flatbuffers.Builder(0)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    with pytest.raises(InputError, match="damaged TFLite model"):
+        load(bytes(builder.Output()))
+
+
+def operator(kind: str, options: dict[str, Any], *values: FileTensor) -> ModelFile:
+    """One that reads all but the last tensor."""
+    inputs = tuple(range(len(values) - 1))
+    return ModelFile(values, (FileOp(kind, inputs, (len(inputs),), options),), (0,), (len(inputs),), 0)
+
+
+CONVOLUTION = {"strideH": 1, "strideW": 1, "padding": 0}
+
+
+def test_a_convolution_of_a_map_without_channels() -> None:
+    """They are divided among groups."""
+    shapes = ((1, 4, 6, 0), (5, 3, 3, 4), (1, 4, 6, 5))
+    model = operator("CONV_2D", CONVOLUTION, *(FileTensor("", shape, "int8") for shape in shapes))
+    assert safe_distances(model, model.ops[0], [Kernels.REFERENCE]) == {}
+    assert is_whole(model, Kernels.REFERENCE)
+
+
+@pytest.mark.parametrize("shape", [(1, 1 << 31, 0, 5), (1, 1 << 31, 1, 5)])
+def test_rows_without_end(shape: tuple[int, ...]) -> None:
+    """Gigabytes went into the geometry of a map of no columns, which takes no room in the arena."""
+    shapes = ((1, 4, 6, 5), (1, 3, 3, 5), shape)
+    model = operator("DEPTHWISE_CONV_2D", CONVOLUTION, *(FileTensor("", shape, "int8") for shape in shapes))
+    assert safe_distances(model, model.ops[0], [Kernels.REFERENCE]) == {}
+
+
+@pytest.mark.parametrize("paddings", [(), (FileTensor("", (4, 2), "int32"),)])
+def test_a_padding_that_does_not_say_how_wide(paddings: tuple[FileTensor, ...]) -> None:
+    """What is copied was looked up beyond the operands, or in the paddings: the process died."""
+    source, result = FileTensor("", (1, 2, 2, 3), "int8"), FileTensor("", (1, 4, 4, 3), "int8")
+    assert is_whole(operator("PAD", {}, source, *paddings, result), Kernels.CMSIS_NN)
+
+
+def test_a_concatenation_of_several_types() -> None:
+    """Bytes were counted by the type of the result, beyond the operands."""
+    narrow, wide = FileTensor("", (1, 4), "int8"), FileTensor("", (1, 8), "float32")
+    assert is_whole(operator("CONCATENATION", {"axis": 1}, narrow, narrow, wide), Kernels.REFERENCE)
+
+
+def is_whole(model: ModelFile, kernels: Kernels) -> bool:
+    """Whether the operator counts as one of which no order is known."""
+    return replay_orders.orders(model, model.ops[0], kernels) == ((kernels, replay_orders.Whole()),)
 
 
 def test_c_code_of_a_mean_of_nothing() -> None:
