@@ -141,7 +141,8 @@ def _window(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
     weights = [operand(model, op, 1).dtype for _ in op.inputs[1:2]]
     if kernels is Kernels.CMSIS_NN and (x.dtype != "int8" or "int4" in weights):
         return {}
-    return {op.inputs[0]: layer_distance(_layer(model, op), (kernels,))}
+    layer = _layer(model, op)
+    return {op.inputs[0]: layer_distance(layer, (kernels,))} if min(layer.window.stride) > 0 else {}
 
 
 def _layer(model: ModelFile, op: FileOp) -> Layer:

@@ -9,12 +9,14 @@ and there are two to five of them: that makes distances cheap, also for many net
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 Points = tuple[tuple[int, int], ...]
+Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class Window(NamedTuple):
@@ -39,28 +41,36 @@ def frontier(window: Window, *, whole_pixels: bool) -> Points:
             does channel by channel. ``False``: each channel's part of the window is read before that channel is
             written, and no other channel needs it (depthwise convolution, average pooling).
     """
-    needed = _lowest_needed(window)
-    written = np.arange(len(needed)) + whole_pixels
-    last_of_each = np.flatnonzero(np.append(needed[1:] != needed[:-1], True))
-    return _upper_hull([(int(written[i]), int(needed[i])) for i in last_of_each])
+    written, needed = _corners(window)
+    last_of_each = np.append(needed[1:] != needed[:-1], True)
+    points = zip(written[last_of_each] + whole_pixels, needed[last_of_each], strict=True)
+    return _upper_hull((int(a), int(b)) for a, b in points)
 
 
-def _lowest_needed(window: Window) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """For each output pixel, the lowest input pixel that its window or a later one reads."""
-    rows, columns = (_starts(window, axis) for axis in (0, 1))
-    base = (rows[:, np.newaxis] * window.input[1] + columns).reshape(-1)
-    return np.minimum.accumulate(base[::-1])[::-1]
+def _corners(window: Window) -> tuple[Places, Places]:
+    """Output pixels among which the hull has its corners; for each, the lowest input pixel that is read from there on.
+
+    Along a row that is the first pixel of the input row as long as the window hangs over the left edge, then it moves
+    on evenly, until what the next row reads is lower.
+    """
+    (rows, _, _), (columns, before, stride) = (_starts(window, axis) for axis in (0, 1))
+    first, last, width = rows * window.input[1], len(columns) - 1, window.output[1]
+    next_row = np.append(first[1:], first[-1:] + columns[last] + 1)
+    turns = [before // stride, before // stride + 1, (next_row - first + before - 1) // stride, last]
+    places = np.sort(np.stack([np.broadcast_to(np.clip(turn, 0, last), rows.shape) for turn in turns], axis=1))
+    needed = np.minimum(first[:, np.newaxis] + columns[places], next_row[:, np.newaxis])
+    return (np.arange(len(rows))[:, np.newaxis] * width + places).ravel(), needed.ravel()
 
 
-def _starts(window: Window, axis: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """First row or column that the window of each output row or column covers, clipped to the map."""
+def _starts(window: Window, axis: int) -> tuple[Places, int, int]:
+    """First row or column that the window of each output row or column covers, clipped to the map; padding; stride."""
     size, count, stride = window.input[axis], window.output[axis], window.stride[axis]
     reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1
     before = max((count - 1) * stride + reach - size, 0) // 2 if window.padded else 0
-    return np.maximum(np.arange(count) * stride - before, 0)
+    return np.maximum(np.arange(count) * stride - before, 0), before, stride
 
 
-def _upper_hull(points: list[tuple[int, int]]) -> Points:
+def _upper_hull(points: Iterable[tuple[int, int]]) -> Points:
     """Corners that maximise ``a * x - b * y`` for some x, y >= 0; both coordinates rise along ``points``."""
     hull: list[tuple[int, int]] = []
     for a, b in points:

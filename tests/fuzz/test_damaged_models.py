@@ -13,6 +13,7 @@ import pytest
 from nas.errors import InputError, RunFolderError
 from nas.export.c.layers import make_layer
 from nas.export.c.program import make_program
+from nas.export.c.source import Source, TensorGrid
 from nas.export.flatbuffer import input_detail, load, output_detail
 from nas.export.model_reader import read_model
 from nas.export.onnx_file import check_onnx
@@ -127,6 +128,21 @@ def test_c_code_of_int4_weights(checkout: Path) -> None:
         make_program(model, "model")
 
 
+def test_c_code_of_a_zero_point_beyond_int8() -> None:
+    source = Source(pooling(1, 1), (TensorGrid(np.ones(1, np.float32), 1 << 62),), (b"",))
+    with pytest.raises(InputError, match="zero point 4611686018427387904, expected -128 to 127"):
+        source.grid(0)
+
+
+@pytest.mark.parametrize("beta", [float("nan"), 0.0, -1.0])
+def test_c_code_of_a_softmax_without_a_slope(beta: float) -> None:
+    values = (FileTensor("", (1, 4), "int8"),) * 2
+    grids = (TensorGrid(np.ones(1, np.float32), 0),) * 2
+    source = Source(operator("SOFTMAX", {"beta": beta}, *values), grids, (b"", b""))
+    with pytest.raises(InputError, match="SOFTMAX with a beta of"):
+        make_layer(source, source.model.ops[0])
+
+
 def test_an_arena_of_gigabytes_is_not_replayed() -> None:
     require_room(MOST_ARENA_BYTES)
     with pytest.raises(InputError, match="at most 16,777,216 are planned"):
@@ -221,6 +237,14 @@ def test_a_convolution_of_a_map_without_channels() -> None:
     """They are divided among groups."""
     shapes = ((1, 4, 6, 0), (5, 3, 3, 4), (1, 4, 6, 5))
     model = operator("CONV_2D", CONVOLUTION, *(FileTensor("", shape, "int8") for shape in shapes))
+    assert safe_distances(model, model.ops[0], [Kernels.REFERENCE]) == {}
+    assert is_whole(model, Kernels.REFERENCE)
+
+
+@pytest.mark.parametrize("stride", [0, -1])
+def test_a_window_that_stands_still(stride: int) -> None:
+    shapes = ((1, 4, 6, 5), (5, 3, 3, 5), (1, 4, 6, 5))
+    model = operator("CONV_2D", {**CONVOLUTION, "strideW": stride}, *(FileTensor("", one, "int8") for one in shapes))
     assert safe_distances(model, model.ops[0], [Kernels.REFERENCE]) == {}
     assert is_whole(model, Kernels.REFERENCE)
 

@@ -223,11 +223,11 @@ def _copy(source: Source, op: FileOp) -> Layer:
 
 def _softmax(source: Source, op: FileOp) -> Layer:
     """reference/softmax.h and PreprocessSoftmaxScaling of quantization_util.cc."""
-    x = operand(source.model, op, 0)
+    x, beta = operand(source.model, op, 0), float(op.options.get("beta", 1.0))
     classes = x.shape[-1]
-    real = (
-        source.grid(op.inputs[0]).scale * float(op.options.get("beta", 1.0)) * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
-    )
+    if not beta > 0:
+        raise InputError(f"SOFTMAX with a beta of {beta}, expected a positive number")
+    real = source.grid(op.inputs[0]).scale * beta * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
     mantissa, exponent = quantized_multipliers(min(real, float((1 << MANTISSA_BITS) - 1)))
     radius = ((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (MANTISSA_BITS - DIFFERENCE_BITS - int(exponent))
     fields: Fields = {

@@ -11,6 +11,7 @@ from nas.errors import InputError
 from nas.export.flatbuffer import load
 from nas.export.model_reader import read_model
 from nas.model_file import FileOp, ModelFile
+from nas.models.int8 import QMAX, QMIN
 
 Array = np.ndarray[Any, Any]
 Fields = dict[str, Any]
@@ -70,11 +71,13 @@ class Source:
         """Of a tensor that must have one.
 
         Raises:
-            InputError: it has none.
+            InputError: it has none, or one that no INT8 tensor can have.
         """
         found = self.grids[tensor]
         if found is None:
             raise InputError(f"tensor {tensor} has no quantisation: the C back end runs INT8 networks only")
+        if not QMIN <= found.zero_point <= QMAX:
+            raise InputError(f"tensor {tensor} has the zero point {found.zero_point}, expected {QMIN} to {QMAX}")
         return found
 
     def values(self, tensor: int, dtype: str, shape: tuple[int, ...]) -> Array:
