@@ -77,6 +77,9 @@ class SearchOptions:
             raise RunFolderError(f"{origin}: request: {' '.join(str(cause).split())}") from cause
 
 
+MOST_WINNERS = 16  # the last one gets a 32,768th of the budget
+
+
 class Scoring(StrEnum):
     """What a candidate's score comes from."""
 
@@ -156,6 +159,10 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
+    if options.pareto > MOST_WINNERS:
+        raise InputError(
+            f"--pareto {options.pareto} must be at most {MOST_WINNERS}: each has half the budget of the last"
+        )
     task, space = _fitted(task, load_space(options.space or task.default_space), options.settings.input_shape)
     recipe = load_recipe(task, options.recipe)
     require_teacher(options.teacher, task)

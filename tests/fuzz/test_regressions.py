@@ -26,8 +26,9 @@ from nas.pipeline.compare import compare_runs
 from nas.pipeline.data_check import check_data
 from nas.pipeline.page import write_page
 from nas.pipeline.reporter import Reporter
-from nas.pipeline.request import SearchOptions
+from nas.pipeline.request import SearchOptions, plan_search
 from nas.pipeline.study_plan import load_study
+from nas.pipeline.teacher import require_teacher
 from nas.space import load_space
 from nas.space.lookup import find_architecture
 from nas.submission.checker import check
@@ -62,6 +63,18 @@ def edit(path: Path, *keys: str, value: Any) -> None:
 
 def test_a_number_of_thousands_of_digits_is_text() -> None:
     assert parse_option(f"seed={DIGITS}") == ("seed", DIGITS)
+
+
+def test_the_name_of_a_folder_with_line_breaks() -> None:
+    with pytest.raises(InputError, match="is no trained run") as found:
+        require_teacher("a\nb", get_task("kws"))
+    assert str(found.value) == "--teacher a\nb is no trained run: there is no a b/winner/weights.safetensors"
+
+
+def test_winners_without_number() -> None:
+    """Of each budget half of the one before; a run may ask for thousands of millions."""
+    with pytest.raises(InputError, match="--pareto 2147483648 must be at most 16"):
+        plan_search(SearchOptions("kws", flash="256KB", pareto=1 << 31))
 
 
 def test_a_flag_with_line_breaks_is_quoted() -> None:
