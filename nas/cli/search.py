@@ -87,7 +87,7 @@ def search(
     ] = False,
     pareto: Annotated[
         int,
-        typer.Option(help="Return so many networks from one search: for the budget, its half, its quarter..."),
+        typer.Option(help="Return up to 16 networks from one search: for the budget, its half, its quarter..."),
     ] = 1,
     start: Annotated[
         list[str] | None,
