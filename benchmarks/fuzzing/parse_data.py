@@ -117,11 +117,11 @@ def _pictures() -> dict[str, bytes]:
 
 def images() -> Parser:
     """Single pictures, in colour and grey."""
-    from nas.tasks.pixel_cache import decode_image, read_image
+    from nas.tasks.pixel_cache import read_image
 
     def read(folder: Path) -> None:
         path = only(folder)
-        every(lambda: decode_image(path, "RGB"), lambda: read_image(path, (8, 8, 1)))
+        every(lambda: read_image(path, (9, 9, 3)), lambda: read_image(path, (8, 8, 1)))
 
     return Parser(*single(_pictures(), mutation.mutate_png), read, fixed_bytes=PIXELS)
 

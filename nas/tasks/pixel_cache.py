@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Condition
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +54,7 @@ def load_images(
 
 
 def read_image(path: Path, shape: Shape) -> Pixels:
-    """Read one image as (h, w, c): grey for one channel, else RGB; see ``decode_image``.
+    """Read one image as (h, w, c): grey for one channel, else RGB; see ``decoded_image``.
 
     It is resized to the shape, which need not keep its proportions, by Pillow's bilinear filter, whose triangle grows
     with the reduction, so that nothing aliases. The benchmark's images were made by a reduction of that kind too
@@ -63,12 +66,15 @@ def read_image(path: Path, shape: Shape) -> Pixels:
     from PIL import Image
 
     height, width, channels = shape
-    image = decode_image(path, "L" if channels == 1 else "RGB")
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
+    with decoded_image(path, "L" if channels == 1 else "RGB") as image:
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
 
 
-def decode_image(path: Path, mode: str) -> Image.Image:
+@contextmanager
+def decoded_image(path: Path, mode: str) -> Iterator[Image.Image]:
     """Read one image in its own size, turned upright as its EXIF data say, without transparency.
+
+    Threads wait until there is room for it: all that are in use at once have no more pixels than one may have.
 
     Args:
         path: of the file.
@@ -79,14 +85,43 @@ def decode_image(path: Path, mode: str) -> Image.Image:
     """
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise ValueError(f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be")
-            return _as_bytes(ImageOps.exif_transpose(opened), mode)
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{path}: not an image that can be read ({reason}); repair it or take it away") from error
+    with ExitStack() as room:
+        try:
+            with Image.open(path) as opened:
+                pixels = opened.width * opened.height
+                if pixels > MOST_PIXELS:
+                    raise ValueError(
+                        f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be"
+                    )
+                room.enter_context(ROOM.of(pixels))
+                image = _as_bytes(ImageOps.exif_transpose(opened), mode)
+        except (*DAMAGE, Image.DecompressionBombError) as error:
+            reason = str(error) or type(error).__name__
+            raise DataError(f"{path}: not an image that can be read ({reason}); repair it or take it away") from error
+        yield image
+
+
+class Room:
+    """Room for a number of pixels, which threads share."""
+
+    def __init__(self, pixels: int) -> None:
+        self._free, self._changed = pixels, Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until so many are free, and keep them."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+ROOM = Room(MOST_PIXELS)
 
 
 def resize_all(images: Pixels, shape: Shape) -> Pixels:

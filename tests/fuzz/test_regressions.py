@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -35,7 +36,7 @@ from nas.submission.checker import check
 from nas.tasks import TaskSettings, get_task, load_evaluation_folder
 from nas.tasks.audio_files import read_recording
 from nas.tasks.cifar10_pickle import read_pickle
-from nas.tasks.pixel_cache import decode_image
+from nas.tasks.pixel_cache import Room, read_image
 from nas.tasks.waveform import read_wav
 
 DIGITS = "9" * 5000  # more than Python reads as a number
@@ -245,7 +246,21 @@ def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
     ]
     (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
     with pytest.raises(DataError, match=r"9,000 x 9,000 pixels, at most 67,108,864"):
-        decode_image(tmp_path / "large.png", "RGB")
+        read_image(tmp_path / "large.png", (8, 8, 3))
+
+
+def test_threads_share_the_room_for_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each could have the most pixels: six threads took a gigabyte for some kilobytes."""
+    path, room = tmp_path / "picture.png", Room(100)
+    Image.new("RGB", (10, 8)).save(path)
+    monkeypatch.setattr("nas.tasks.pixel_cache.ROOM", room)
+    with ThreadPoolExecutor() as pool:
+        with room.of(21):
+            waiting = [pool.submit(read_image, path, (8, 8, 3)) for _ in range(3)]
+            assert not wait(waiting, 0.3).done
+        assert not wait(waiting, 20).not_done
+    with room.of(100):
+        pass
 
 
 def test_a_picture_whose_pixels_begin_at_a_fraction(tmp_path: Path) -> None:
@@ -256,7 +271,7 @@ def test_a_picture_whose_pixels_begin_at_a_fraction(tmp_path: Path) -> None:
     assert damaged != image.getvalue()
     (tmp_path / "F.tiff").write_bytes(damaged)
     with pytest.raises(DataError, match=r"F\.tiff: not an image that can be read"):
-        decode_image(tmp_path / "F.tiff", "RGB")
+        read_image(tmp_path / "F.tiff", (8, 8, 3))
 
 
 def test_a_picture_that_takes_more_memory_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +279,7 @@ def test_a_picture_that_takes_more_memory_than_there_is(tmp_path: Path, monkeypa
     (tmp_path / "small.png").write_bytes(b"")
     monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))
     with pytest.raises(DataError, match=r"small\.png: not an image that can be read \(MemoryError\)"):
-        decode_image(tmp_path / "small.png", "RGB")
+        read_image(tmp_path / "small.png", (8, 8, 3))
 
 
 @pytest.mark.parametrize(

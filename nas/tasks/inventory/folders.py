@@ -12,7 +12,7 @@ from nas.tasks.base import Progress
 from nas.tasks.holding_out import speaker_of
 from nas.tasks.inventory.items import Content, Inspection, Place, content_of, read_items
 from nas.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ
-from nas.tasks.pixel_cache import decode_image
+from nas.tasks.pixel_cache import decoded_image
 
 
 def inspect_images(
@@ -64,8 +64,9 @@ def inspect_sounds(root: Path, progress: Progress | None = None) -> Inspection:
 
 
 def _read_image(path: Path) -> Content:
-    pixels = np.asarray(decode_image(path, "RGB"))
-    return content_of(pixels, pixels.shape)
+    with decoded_image(path, "RGB") as image:
+        pixels = np.asarray(image)
+        return content_of(pixels, pixels.shape)
 
 
 def _read_recording(path: Path) -> Content:
