@@ -47,7 +47,7 @@ import numpy as np
 
 from nas.model_file import FileOp, ModelFile, bytes_of, elements, operand, result, tensor_bytes
 from nas.plan.frontier import Window, frontier
-from nas.plan.placement import MOST_ARENA_BYTES, Count, Kernels
+from nas.plan.placement import Count, Kernels
 
 MVE_CHANNELS = 124  # CH_IN_BLOCK_MVE of arm_depthwise_conv_s8_opt.c
 TYPES = ("int8", "int16", "float32")
@@ -134,7 +134,7 @@ def _window(model: ModelFile, op: FileOp, kernels: Kernels) -> dict[int, int]:
     x, y = operand(model, op, 0), result(model, op)
     if len(x.shape) != 4 or len(y.shape) != 4 or x.shape[0] != 1 or x.dtype != y.dtype or x.dtype not in TYPES:
         return {}
-    if not 0 < elements(y) <= MOST_ARENA_BYTES or not elements(x):  # not in the arena, whatever its sides are
+    if y.variable or not elements(y) or not elements(x):  # not in the plan, however long its sides are
         return {}
     if kernels is Kernels.CMSIS_NN and x.dtype == "float32":
         kernels = Kernels.REFERENCE
