@@ -27,11 +27,10 @@ class NasError(Exception):
     """Root of the tree; the command line prints its message and exits with ``exit_code``."""
 
     exit_code = 1
-    line_breaks = -1  # any number
 
     def __str__(self) -> str:
-        """The message in so many lines, none longer than a terminal bears: it may quote what a user gave."""
-        lines = [line.replace("\n", " ") for line in super().__str__().split("\n", self.line_breaks)]
+        """The message, of which no line is longer than a terminal bears: it may quote what a user gave."""
+        lines = super().__str__().split("\n")
         return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines)
 
 
@@ -39,7 +38,6 @@ class InputError(NasError):
     """The request itself is wrong."""
 
     exit_code = 2
-    line_breaks = 1
 
 
 class UnitError(InputError):

@@ -73,7 +73,7 @@ def test_what_a_teacher_taught_is_fine_tuned_and_flashed(call_nas: Call, tmp_pat
 @pytest.mark.parametrize(
     ("teacher", "task", "named"),
     [
-        ("nowhere", "ic", "--teacher nowhere is no trained run: there is no nowhere/winner/weights.safetensors"),
+        ("nowhere", "ic", "--teacher 'nowhere' is no trained run: there is no winner/weights.safetensors in it"),
         (
             "keywords",
             "ic",

@@ -27,9 +27,9 @@ def require_teacher(run: str | None, task: Task) -> None:
     if run is None:
         return
     if task.objective is Objective.RECONSTRUCT:
-        raise InputError(f"--teacher {run}: networks of {task.name} rebuild their input, nobody can teach them more")
+        raise InputError(f"--teacher {run!r}: networks of {task.name} rebuild their input, nobody can teach them more")
     if not Path(run, WEIGHTS).is_file():
-        raise InputError(f"--teacher {run} is no trained run: there is no {Path(run, WEIGHTS)}")
+        raise InputError(f"--teacher {run!r} is no trained run: there is no {WEIGHTS} in it")
     network = find_architecture(run)
     if (network.input_shape, network.classes) != (task.input_shape, outputs_of(task)):
         raise InputError(

@@ -69,7 +69,7 @@ def test_a_number_of_thousands_of_digits_is_text() -> None:
 def test_the_name_of_a_folder_with_line_breaks() -> None:
     with pytest.raises(InputError, match="is no trained run") as found:
         require_teacher("a\nb", get_task("kws"))
-    assert str(found.value) == "--teacher a\nb is no trained run: there is no a b/winner/weights.safetensors"
+    assert str(found.value) == r"--teacher 'a\nb' is no trained run: there is no winner/weights.safetensors in it"
 
 
 def test_winners_without_number() -> None:
