@@ -94,7 +94,8 @@ def decoded_image(path: Path, mode: str) -> Iterator[Image.Image]:
                         f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be"
                     )
                 room.enter_context(ROOM.of(pixels))
-                image = _as_bytes(ImageOps.exif_transpose(opened), mode)
+                ImageOps.exif_transpose(opened, in_place=True)  # else it is copied where it stands upright, too
+                image = _as_bytes(opened, mode)
         except (*DAMAGE, Image.DecompressionBombError) as error:
             reason = str(error) or type(error).__name__
             raise DataError(f"{path}: not an image that can be read ({reason}); repair it or take it away") from error
@@ -146,7 +147,7 @@ def _as_bytes(image: Image.Image, mode: str) -> Image.Image:
         raise ValueError("its pixels have 32 bits, expected 8 or 16")
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _write(folder: Path, name: str, inventory: Inventory, shape: Shape, progress: Progress | None) -> None:
