@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 VERSION = 1  # raise it whenever the pixels of the same image change
 CHUNK_IMAGES = 256
 MOST_PIXELS = 1 << 26  # of one image: 8,192 x 8,192, far above what is left of it; a header can claim billions
+MOST_SIDE = 1 << 16  # as in a JPEG file; Pillow has a pointer for each row, more than the pixels of narrow ones
 SEED = 20_140_501  # of the order; the day of arXiv:1405.0312, COCO
 # What Pillow's readers end in where a damaged file leads them; a chunk may claim gigabytes.
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError)
@@ -89,13 +90,16 @@ def decoded_image(path: Path, mode: str) -> Iterator[Image.Image]:
         try:
             with Image.open(path) as opened:
                 pixels = opened.width * opened.height
-                if pixels > MOST_PIXELS:
+                if pixels > MOST_PIXELS or max(opened.size) > MOST_SIDE:
                     raise ValueError(
-                        f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be"
+                        f"it has {opened.width:,} x {opened.height:,} pixels, at most {MOST_PIXELS:,} may be, "
+                        f"{MOST_SIDE:,} on a side"
                     )
                 room.enter_context(ROOM.of(pixels))
                 ImageOps.exif_transpose(opened, in_place=True)  # else it is copied where it stands upright, too
                 image = _as_bytes(opened, mode)
+                if image is not opened:
+                    opened.close()  # the pixels, not only the file, of the largest one a quarter GiB
         except (*DAMAGE, Image.DecompressionBombError) as error:
             reason = str(error) or type(error).__name__
             raise DataError(f"{path}: not an image that can be read ({reason}); repair it or take it away") from error

@@ -238,14 +238,16 @@ def test_a_header_that_claims_more_than_memory(tmp_path: Path) -> None:
             read(tmp_path / "clip.wav")
 
 
-def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
-    header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
+@pytest.mark.parametrize(("width", "height", "size"), [(9000, 9000, "9,000 x 9,000"), (1, 1 << 26, "1 x 67,108,864")])
+def test_a_picture_of_more_pixels_than_memory(tmp_path: Path, width: int, height: int, size: str) -> None:
+    """Or of so many rows: Pillow takes 12 bytes for each pixel of the narrowest, copy by copy."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     packed = [
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     ]
     (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
-    with pytest.raises(DataError, match=r"9,000 x 9,000 pixels, at most 67,108,864"):
+    with pytest.raises(DataError, match=f"{size} pixels, at most 67,108,864 may be, 65,536 on a side"):
         read_image(tmp_path / "large.png", (8, 8, 3))
 
 
