@@ -27,6 +27,7 @@ QMIN, QMAX = -128, 127
 
 def main(folder: Path) -> None:
     """Convert what ``folder`` holds."""
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Keras goes without it, and starts 0.6 s earlier
     request = json.loads((folder / "request.json").read_text())
     calibration = np.load(folder / "calibration.npy")
     calibrated = _calibrate(_keras_model(Path(request["onnx"]), folder), calibration)
