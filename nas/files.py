@@ -97,7 +97,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             os.chmod(file.name, 0o644)  # temporary files are private; a result is for everyone who can read the folder
             os.replace(file.name, path)
         except BaseException:
-            os.unlink(file.name)
+            Path(file.name).unlink(missing_ok=True)  # Ctrl-C may come right after it took its place
             raise
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,20 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, failure: type[BaseE
         write_half(path, failure)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_right_after_the_file_took_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as what it is, not as a file that cannot be written."""
+    replace = os.replace
+
+    def replace_and_be_interrupted(source: str, target: Path) -> None:
+        replace(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", replace_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(tmp_path / "result", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
 
 def test_a_failed_first_write_leaves_nothing(tmp_path: Path) -> None:
