@@ -18,6 +18,24 @@ from nas.errors import RunFolderError
 from nas.space.graph import Graph, Op, OpKind, same_padding
 
 
+CHANNEL_BLOCK = 16  # channels that oneDNN's kernels for AVX-512 take at a time; those for AVX2 take 8
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int] | int, groups: int
+) -> Tensor:
+    """Return ``F.conv2d`` of (n, c_in, h, w), and avoid a fault of oneDNN in the gradient of strided 1x1 weights.
+
+    With fewer input channels than a block, channels last, oneDNN writes past its buffer: on processors without AVX-512
+    training crashes, hangs or computes wrong gradients (uxlfoundation/oneDNN issue 6035; torch 2.13). The same sums come
+    from an unstrided convolution over the positions that the strided one reads. Exported files keep the stride.
+    """
+    pointwise = tuple(weight.shape[2:]) == (1, 1) and max(stride) > 1
+    if pointwise and weight.shape[1] < CHANNEL_BLOCK and torch.is_grad_enabled() and not torch.compiler.is_exporting():
+        x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
+    return F.conv2d(x, weight, bias, tuple(stride), padding, groups=groups)
+
+
 class Convolution(nn.Module):
     """Convolution, batch norm, ReLU if the operator has one, over (n, c, h, w) with TF-SAME padding.
 
@@ -49,7 +67,9 @@ class Convolution(nn.Module):
         """(n, c_in, h, w) -> (n, c_out, ceil(h/s), ceil(w/s))."""
         if self.pad is not None:
             x = F.pad(x, self.pad)
-        out: Tensor = self.norm(self.conv(x))
+        conv = self.conv
+        sums = convolve(x, conv.weight, None, conv.stride, conv.padding, conv.groups)
+        out: Tensor = self.norm(sums)
         return F.relu(out, inplace=True) if self.relu else out  # 12 % of a step: batch norm does not need its output
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.models.int8 import QMAX, QMIN, Grid, Int8Model, Int8Weights
-from nas.models.network import Convolution, Dense, Network
+from nas.models.network import Convolution, Dense, Network, convolve
 from nas.space.graph import Graph, Op, OpKind
 
 WEIGHT_MAX = 127  # weights are symmetric, -128 is not used (TFLite: int8 quantisation specification)
@@ -67,7 +67,7 @@ class Folded(nn.Module):
             return F.linear(x.flatten(1), weight, self.bias)
         x = x if self.pad is None else F.pad(x, self.pad)
         groups = x.shape[1] // weight.shape[1]
-        return F.conv2d(x, weight, self.bias, self.op.stride, self.padding, groups=groups)
+        return convolve(x, weight, self.bias, self.op.stride, self.padding, groups)
 
     def integers(self, source: Grid) -> Int8Weights:
         """The constants of the operator in the file, for an input on ``source``."""

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.models.network import Convolution, Dense, Network, build_network
+from nas.models.network import Convolution, Dense, Network, build_network, convolve
 from nas.space import Architecture, SearchSpace
 from nas.space.architecture import build_graph
 from nas.space.blocks import BLOCKS, HEADS, Block
@@ -225,7 +225,7 @@ class _Run(GraphBuilder):
         if (top, left) != (bottom, right):
             values = F.pad(values, (left, right, top, bottom))
             top = left = 0
-        out = F.conv2d(values, weight, None, stride, (top, left), groups=channels if depthwise else 1)
+        out = convolve(values, weight, None, stride, (top, left), channels if depthwise else 1)
         return self._normed(out, layer.norm, relu, mask)
 
     def _normed(self, out: Tensor, norm: Any, relu: bool, mask: Tensor | None) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -248,3 +249,33 @@ def test_a_file_of_weights_has_the_same_bytes_in_every_process(tmp_path: Path) -
         assert {name: file.get_tensor(name).tolist() for name in file.keys()} == {  # noqa: SIM118  not a mapping
             name: tensor.tolist() for name, tensor in network.state_dict().items()
         }
+
+
+GRADIENTS_OF_SHORTCUTS = """
+import torch
+from nas.models.network import build_network
+from nas.space import Architecture, Block
+
+block = Block("blocks", "residual", 8, (3, 3), (2, 2), 5, residual=True)
+network = build_network(Architecture("toy", "ic", (32, 32, 4), 3, (block,), "pool_dense").graph, seed=0).train()
+x = torch.randn(32, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def gradients(network, x):
+    network.zero_grad()
+    network.logits(x).square().sum().backward()
+    return [each.grad.clone() for each in network.parameters()]
+
+
+network.to(memory_format=torch.channels_last)
+found = gradients(network, x.contiguous(memory_format=torch.channels_last))
+for one, exact in zip(found, gradients(network.double(), x.double()), strict=True):
+    torch.testing.assert_close(one.double(), exact, rtol=1e-3, atol=1e-3 * float(exact.abs().max()))
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_of_strided_shortcuts_are_right_without_avx_512(threads: int) -> None:
+    """oneDNN crashes with one thread and hangs with two where a strided 1x1 convolution is left to it."""
+    limited = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": str(threads)}
+    subprocess.run([sys.executable, "-c", GRADIENTS_OF_SHORTCUTS], env=limited, check=True, timeout=120)
