@@ -17,18 +17,22 @@ from torch.nn import functional as F
 from nas.errors import RunFolderError
 from nas.space.graph import Graph, Op, OpKind, same_padding
 
-
 CHANNEL_BLOCK = 16  # channels that oneDNN's kernels for AVX-512 take at a time; those for AVX2 take 8
 
 
 def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int] | int, groups: int
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: str | Sequence[int] | int,
+    groups: int,
 ) -> Tensor:
     """Return ``F.conv2d`` of (n, c_in, h, w), and avoid a fault of oneDNN in the gradient of strided 1x1 weights.
 
-    With fewer input channels than a block, channels last, oneDNN writes past its buffer: on processors without AVX-512
-    training crashes, hangs or computes wrong gradients (uxlfoundation/oneDNN issue 6035; torch 2.13). The same sums come
-    from an unstrided convolution over the positions that the strided one reads. Exported files keep the stride.
+    With fewer input channels than a block, channels last, oneDNN writes past its buffer. On processors without AVX-512
+    training then crashes, hangs or computes wrong gradients (uxlfoundation/oneDNN issue 6035, torch 2.13). An
+    unstrided convolution over the positions that the strided one reads gives the same sums. Files keep the stride.
     """
     pointwise = tuple(weight.shape[2:]) == (1, 1) and max(stride) > 1
     if pointwise and weight.shape[1] < CHANNEL_BLOCK and torch.is_grad_enabled() and not torch.compiler.is_exporting():
