@@ -6,12 +6,14 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from warm_converter import WarmConverter
 
 from nas.cli.app import main
 from nas.space import SearchSpace, load_space
@@ -106,16 +108,33 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of pytest, the same for all of its workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_converter(shared_folder: Path) -> Iterator[None]:
+    """Conversions of tests in this process take a third of the time; see ``warm_converter``."""
+    with pytest.MonkeyPatch.context() as patch, closing(WarmConverter(shared_folder)) as converter:
+        patch.setattr("nas.export.tflite.run_process", converter)
+        yield
+
+
+@pytest.fixture(scope="session")
 def nas_command() -> list[str]:
     """The words that start ``nas`` in this environment."""
     return [sys.executable, "-c", "from nas.cli.app import main; main()"]
 
 
 @pytest.fixture(scope="session")
-def nas_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment of a user who has no data and no cache; all tests of a session share what they put there."""
+def nas_environment(shared_folder: Path) -> dict[str, str]:
+    """Environment of a user who has no data; all tests share the cache, so that builtin speech is made once."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("NAS_", "XDG_"))}
-    return {**kept, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    return {**kept, "XDG_CACHE_HOME": str(shared_folder / "cache")}
 
 
 @pytest.fixture
@@ -134,11 +153,11 @@ def run_nas(nas_command: list[str], nas_environment: dict[str, str], tmp_path: P
 
 @pytest.fixture
 def call_nas(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    nas_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
     """Run the whole command in this process, in an empty folder: seconds faster where torch is loaded already."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", nas_environment["XDG_CACHE_HOME"])
     for name in ("NAS_DATA", "NAS_DEBUG"):
         monkeypatch.delenv(name, raising=False)
 

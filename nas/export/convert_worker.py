@@ -27,13 +27,21 @@ QMIN, QMAX = -128, 127
 
 def main(folder: Path) -> None:
     """Convert what ``folder`` holds."""
-    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Keras goes without it, and starts 0.6 s earlier
+    import_libraries()
     request = json.loads((folder / "request.json").read_text())
     calibration = np.load(folder / "calibration.npy")
     calibrated = _calibrate(_keras_model(Path(request["onnx"]), folder), calibration)
     if request["input_quantization"] is not None:
         calibrated = _with_input_range(calibrated, *request["input_quantization"])
     (folder / "model.tflite").write_bytes(_in_order(_quantise(calibrated)))
+
+
+def import_libraries() -> None:
+    """Import TensorFlow and onnx2tf, which takes most of the time of a small conversion."""
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Keras goes without it, and starts 0.6 s earlier
+    import onnx  # noqa: F401
+    import tensorflow  # noqa: F401
+    from onnx2tf import onnx2tf  # noqa: F401
 
 
 def _keras_model(onnx_path: Path, folder: Path) -> Any:

@@ -112,7 +112,10 @@ def test_a_file_as_data_folder(call_nas: Call, speech: Path, tmp_path: Path) -> 
     require_refused(call_nas(*SEARCH, "--data", speech / "go" / "0.wav"), tmp_path, "0.wav is a file")
 
 
-def test_an_output_folder_that_cannot_be_written(call_nas: Call, tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_written(
+    call_nas: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "file").write_text("")
     done = call_nas(*SEARCH, "--out", "file/run", "--data", "builtin")
     require_refused(done, tmp_path, "cannot write the run folder file/run", "Not a directory", "--out")

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError, NasError, ValidationError
+from nas.export import tflite
 from nas.export.flatbuffer import input_detail, load, operator_names, output_detail, tensors
 from nas.export.tflite import _check_quantization, check_operators, convert_int8
 
 INPUT_QUANTIZATION = (0.5847029089927673, 83)
+RUN_PROCESS = tflite.run_process  # the real one; ``conftest`` puts another in its place for the time of a session
 OPERATORS = [
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
@@ -45,14 +47,24 @@ def test_convolutions_are_quantised_per_channel_and_dense_layers_per_tensor(mode
 
 
 def test_conversion_is_reproducible_and_silent(
-    onnx_path: Path, calibration: np.ndarray, model: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    onnx_path: Path,
+    calibration: np.ndarray,
+    model: bytes,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also in a process of its own, as users have it, where other tests have a fork of a warm one."""
+    monkeypatch.setattr(tflite, "run_process", RUN_PROCESS)
     convert_int8(onnx_path, calibration, tmp_path / "again.tflite", input_quantization=INPUT_QUANTIZATION)
     assert (tmp_path / "again.tflite").read_bytes() == model
     assert capfd.readouterr() == ("", "")
 
 
-def test_failed_conversion_shows_the_last_words_of_the_worker(calibration: np.ndarray, tmp_path: Path) -> None:
+def test_failed_conversion_shows_the_last_words_of_the_worker(
+    calibration: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tflite, "run_process", RUN_PROCESS)
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
     with pytest.raises(NasError, match=r"conversion of .*broken.onnx failed(.|\n)*Error"):
