@@ -452,7 +452,7 @@ class Tree:
     def words(self) -> list[str]:
         """Flags of pytest."""
         early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins are imported already
-        few = ["-q", "-p", "no:cacheprovider", "--no-header", "--capture=no"]
+        few = ["-q", "-p", "no:cacheprovider", "--no-header", "--capture=no", "--sweep"]
         return [*few, "-o", "tmp_path_retention_policy=failed", "-W", early, f"--rootdir={self.root}"]
 
     def enter(self, compiles: bool) -> None:

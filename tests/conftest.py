@@ -6,13 +6,16 @@ import os
 import resource
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
+from small_builtin import shrink
 from warm_converter import WarmConverter
 
 from nas.cli.app import main
@@ -54,6 +57,38 @@ width = { stem = [8], blocks = [6, 4] }
 # them, the threads wait for each other (two searches and a training on two cores: 190 s against 99 s).
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+
+SWEEP_SHARE = 3  # one in so many combinations of a sweep runs
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of combinations of tests marked ``sweep``."""
+    group = parser.getgroup("sweeps", "tests of many expensive combinations, marked 'sweep'")
+    group.addoption("--sweep", action="store_true", help="run all combinations; by default a third of each test's")
+    group.addoption("--rotation", type=int, default=0, metavar="N", help="which third: N and N + 3 are the same")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Tell which combinations run, so that a failure can be repeated."""
+    return "sweeps: all" if config.getoption("sweep") else f"sweeps: --rotation {config.getoption('rotation')}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a third of the combinations of each test marked ``sweep``; three rotations in a row run all of them."""
+    if config.getoption("sweep"):
+        return
+    sweeps = defaultdict[str, list[pytest.Item]](list)
+    for item in items:
+        if item.get_closest_marker("sweep"):
+            sweeps[item.nodeid.partition("[")[0]].append(item)
+    left_out = set[pytest.Item]()
+    for combinations in sweeps.values():
+        combinations.sort(key=lambda item: crc32(item.nodeid.encode()))  # mixed, and the same on every machine
+        share = min(SWEEP_SHARE, len(combinations))
+        left_out |= {*combinations} - {*combinations[config.getoption("rotation") % share :: share]}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
+
 
 # Other work on the machine must not fail a test, nor may the day: the same examples each time.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -117,17 +152,23 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm_converter(shared_folder: Path) -> Iterator[None]:
+def warm_converter(shared_folder: Path) -> Iterator[WarmConverter]:
     """Conversions of tests in this process take a third of the time; see ``warm_converter``."""
     with pytest.MonkeyPatch.context() as patch, closing(WarmConverter(shared_folder)) as converter:
         patch.setattr("nas.export.tflite.run_process", converter)
-        yield
+        yield converter
 
 
 @pytest.fixture(scope="session")
 def nas_command() -> list[str]:
     """The words that start ``nas`` in this environment."""
     return [sys.executable, "-c", "from nas.cli.app import main; main()"]
+
+
+@pytest.fixture(scope="session")
+def warm_nas_command(warm_converter: WarmConverter) -> list[str]:
+    """The words that start ``nas`` with quick conversions and small builtin data; see ``warm_nas``."""
+    return warm_converter.command()
 
 
 @pytest.fixture(scope="session")
@@ -152,12 +193,23 @@ def run_nas(nas_command: list[str], nas_environment: dict[str, str], tmp_path: P
 
 
 @pytest.fixture
+def shared_cache(nas_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache of ``nas_environment`` in place of the user's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", nas_environment["XDG_CACHE_HOME"])
+
+
+@pytest.fixture
+def small_builtin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builtin data sets have a quarter of their samples."""
+    shrink(monkeypatch)
+
+
+@pytest.fixture
 def call_nas(
-    nas_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shared_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
     """Run the whole command in this process, in an empty folder: seconds faster where torch is loaded already."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", nas_environment["XDG_CACHE_HOME"])
     for name in ("NAS_DATA", "NAS_DEBUG"):
         monkeypatch.delenv(name, raising=False)
 

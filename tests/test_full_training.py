@@ -38,6 +38,7 @@ learning_rate = 1e-3
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin")
 def test_what_a_teacher_taught_is_fine_tuned_and_flashed(call_nas: Call, tmp_path: Path) -> None:
     (tmp_path / "short.toml").write_text(RECIPE)
     words = ["--data", "builtin", "--recipe", "short.toml", "--json"]

@@ -17,7 +17,7 @@ from nas.tasks import get_task
 Call = Callable[..., Any]
 
 SEARCH = ["search", "--task", "ic", "--data", "builtin", "--json"]
-SMALL = ["--flash", "40KB", "--trials", "2", "--epochs", "2", "--train-epochs", "2"]
+SMALL = ["--flash", "40KB", "--trials", "2", "--epochs", "1", "--train-epochs", "2"]
 EPOCHS = ["--epochs", "1", "--train-epochs", "6"]
 
 
@@ -30,6 +30,7 @@ def test_the_price_is_told_for_images(call_nas: Call) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin")
 def test_a_search_ends_in_a_file_that_reads_the_benchmarks_inputs(call_nas: Call, tmp_path: Path) -> None:
     done = call_nas(*SEARCH, *SMALL, "--out", "run")
     assert done.code == 0, done.err
@@ -46,6 +47,7 @@ def test_a_search_ends_in_a_file_that_reads_the_benchmarks_inputs(call_nas: Call
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin")
 def test_people_are_searched_for(call_nas: Call, tmp_path: Path) -> None:
     """Smaller than the benchmark's images and grey, to be quick."""
     words = ["--space", "vww_mobilenet", "--input", "24x24x1", "--flash", "30KB", "--trials", "1"]
@@ -64,6 +66,7 @@ def test_people_are_searched_for(call_nas: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin")
 def test_classes_of_ones_own(call_nas: Call, tmp_path: Path) -> None:
     """Search, validate and export on folders of images; other classes are refused."""
     write_coloured_images(tmp_path / "colours")

@@ -39,6 +39,7 @@ POINTS: dict[str, Callable[[SearchSpace], Architecture]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("name", list_files("search_spaces"))
 def test_a_network_goes_all_the_way(name: str, point: str, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from nas.export import convert_worker, tflite
+
 POLL_SECONDS = 1.0  # between two looks at whether the process that asks is still there
 DONE = b"done"
 
@@ -23,19 +25,28 @@ DONE = b"done"
 class WarmConverter:
     """Takes the place of ``nas.export.tflite.run_process`` in tests."""
 
-    def __init__(self, shared: Path) -> None:
-        """Keep converted models in ``shared``, named by a hash of all that decides their bytes."""
-        self._shared, self._address = shared, ""
+    def __init__(self, shared: Path, address: str = "") -> None:
+        """Keep converted models in ``shared``, named by a hash of all that decides their bytes.
+
+        Without the ``address`` of a process that converts, one is started when it is needed.
+        """
+        self._shared, self._address = shared, address
         self._server: subprocess.Popen[str] | None = None
 
-    def __call__(self, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def command(self) -> list[str]:
+        """Return the words that start ``nas`` in a process of its own that converts in the same way."""
+        if not self._address:
+            self._start()
+        return [sys.executable, str(Path(__file__).with_name("warm_nas.py")), str(self._shared), self._address[1:]]
+
+    def __call__(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Convert what ``folder`` holds; return the exit status and the output of the conversion."""
         kept = self._shared / f"{_digest(folder)}.tflite"
         if kept.exists():
             (folder / "model.tflite").write_bytes(kept.read_bytes())
             return subprocess.CompletedProcess([], 0, "", "")
         if not self._address:
-            self._start(variables)
+            self._start()
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(self._address)
             server.sendall(str(folder).encode())
@@ -52,8 +63,9 @@ class WarmConverter:
             self._server.kill()
             self._server.wait()
 
-    def _start(self, variables: dict[str, str]) -> None:
-        self._server = subprocess.Popen([sys.executable, __file__], env=variables, stdout=subprocess.PIPE, text=True)
+    def _start(self) -> None:
+        command = [sys.executable, __file__]
+        self._server = subprocess.Popen(command, env=tflite.variables(), stdout=subprocess.PIPE, text=True)
         assert self._server.stdout is not None
         with self._server.stdout as said:
             said.readline()
@@ -69,8 +81,6 @@ def _digest(folder: Path) -> str:
 
 def serve() -> None:
     """Fork for each folder that is asked for, until the process that started this one ends."""
-    from nas.export import convert_worker
-
     parent = os.getppid()
     convert_worker.import_libraries()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
@@ -91,8 +101,6 @@ def serve() -> None:
 
 def _convert(asking: socket.socket) -> None:
     """Do what the conversion's own process does in this one, and end it."""
-    from nas.export import convert_worker
-
     folder = Path(asking.recv(4096).decode())
     os.chdir(folder)
     output = os.open("output", os.O_WRONLY | os.O_CREAT)

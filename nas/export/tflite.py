@@ -85,23 +85,27 @@ def check_operators(model: bytes, allowed: Collection[str]) -> None:
 
 
 def _run_worker(folder: Path, onnx_path: Path) -> None:
-    variables = {
-        **environment(),
-        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only
-        "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes the order of float sums with the processor
-        "CUDA_VISIBLE_DEVICES": "-1",  # nothing here gains from a GPU; starting one takes seconds
-    }
-    done = run_process(folder, variables)
+    done = run_process(folder)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         tail = "\n  ".join(lines[-MESSAGE_LINES:])
         raise NasError(f"conversion of {onnx_path} failed (exit status {done.returncode}):\n  {tail}")
 
 
-def run_process(folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run ``convert_worker`` on a folder in a process of its own, with these environment variables."""
+def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``convert_worker`` on a folder in a process of its own."""
     command = [sys.executable, "-m", "nas.export.convert_worker", str(folder)]
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, errors="replace")
+    return subprocess.run(command, cwd=folder, env=variables(), capture_output=True, text=True, errors="replace")
+
+
+def variables() -> dict[str, str]:
+    """Return the environment variables of a process that converts."""
+    return {
+        **environment(),
+        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # oneDNN changes the order of float sums with the processor
+        "CUDA_VISIBLE_DEVICES": "-1",  # nothing here gains from a GPU; starting one takes seconds
+    }
 
 
 def _check_quantization(model: bytes, input_quantization: tuple[float, int] | None) -> None:

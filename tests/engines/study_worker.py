@@ -30,7 +30,7 @@ def main(engine: str, space: str, url: str, limit: str, hang_at: str, file: str)
         time.sleep(1000 if evaluated == int(hang_at) else 0.3)
         return int(architecture.digest, 16) / 16**12, 0.3
 
-    place = StudyPlace(url, "toy", IDENTITY, heartbeat_seconds=1, grace_seconds=30)
+    place = StudyPlace(url, "toy", IDENTITY, heartbeat_seconds=1, grace_seconds=10)
     request = SearchRequest(
         load_space(space),
         Budget(flash_bytes=10**9),

@@ -35,6 +35,7 @@ needs_compiler = pytest.mark.skipif(not COMPILERS, reason=f"needs a compiler for
 
 
 @needs_compiler
+@pytest.mark.sweep
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("core", [core for core in CORES.values() if core.unicorn], ids=lambda core: core.name)
 def test_the_same_bits_as_tflm(core: Core, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +65,7 @@ def test_a_trained_network_and_what_it_costs() -> None:
 
 @needs_compiler
 @needs_qemu
+@pytest.mark.sweep
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
 def test_a_board_of_qemu_does_and_counts_the_same(core: Core, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:

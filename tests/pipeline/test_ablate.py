@@ -134,6 +134,7 @@ def _runs(process: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_cache")
 def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its networks do not fit, which is a result; runs that are finished are not run again."""
     graph = load_space("kws_micronet").smallest().graph
@@ -145,6 +146,7 @@ def test_a_study_that_believes_an_estimate(tmp_path: Path, monkeypatch: pytest.M
         engine="random",
         trials=1,
         epochs=1,
+        qat=False,
         sram=(exact + believed) // 2,
         start=["kws_micronet:smallest"],
     )

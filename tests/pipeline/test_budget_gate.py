@@ -78,6 +78,7 @@ def test_a_run_of_a_study_fits_only_if_its_file_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin")
 def test_a_search_whose_file_grew_ends_with_exit_code_4(
     call_nas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

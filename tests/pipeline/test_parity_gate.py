@@ -158,6 +158,7 @@ def test_a_broken_memory_plan_is_named(exported: Exported, data: TrainingData) -
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin")
 def test_a_command_ends_with_exit_code_4(
     call_nas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -41,16 +41,17 @@ def test_a_resumed_run_needs_the_same_storage(tmp_path: Path, given: str | None,
 
 
 @pytest.mark.slow
-def test_two_runs_share_one_study(tmp_path: Path, run_nas: Any) -> None:
+@pytest.mark.usefixtures("small_builtin")
+def test_two_runs_share_one_study(tmp_path: Path, call_nas: Any) -> None:
     """The second finds the trials of the first, adds one, and both have them in their folders."""
     words = ["search", "--task", "kws", "--ops", "1M", "--data", "builtin", "--engine", "random", "--json"]
     short = [*words, "--epochs", "1", "--train-epochs", "1", "--storage", f"sqlite:///{tmp_path}/study.db"]
-    first = run_nas(*short, "--trials", "2", "--out", tmp_path / "first")
-    second = run_nas(*short, "--trials", "3", "--out", tmp_path / "second")
+    first = call_nas(*short, "--trials", "2", "--out", tmp_path / "first")
+    second = call_nas(*short, "--trials", "3", "--out", tmp_path / "second")
     assert (first.code, second.code) == (0, 0), second.err
     found = [RunFolder(tmp_path / name).candidates() for name in ("first", "second")]
     assert [len(candidates) for candidates in found] == [2, 3]
     assert found[1][:2] == found[0]
-    other = run_nas(*short, "--trials", "4", "--seed", "1", "--out", tmp_path / "third")
+    other = call_nas(*short, "--trials", "4", "--seed", "1", "--out", tmp_path / "third")
     assert (other.code, other.out) == (2, "")
     assert "seed 0 there, 1 here" in other.err

@@ -35,6 +35,7 @@ def train(out: Path, reporter: Reporter, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_builtin", "shared_cache")
 def test_a_training_that_is_broken_off(tmp_path: Path) -> None:
     with pytest.raises(InterruptedRunError, match=r"the same command with --out .*run goes on"):
         train(tmp_path / "run", Broken(after=2))

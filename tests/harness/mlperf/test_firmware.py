@@ -125,6 +125,7 @@ def test_energy_mode_pulses_a_pin_and_tells_no_time(network: Path, tmp_path: Pat
 
 
 @pytest.mark.skipif(shutil.which(qemu.COMMAND) is None, reason=f"needs QEMU: {qemu.INSTALL}")
+@pytest.mark.sweep
 @pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
 @pytest.mark.parametrize("task", ["kws", "ad"])
 def test_a_board_that_speaks_the_protocol_itself(task: str, core: Core, request: pytest.FixtureRequest) -> None:
