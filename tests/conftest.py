@@ -201,7 +201,7 @@ def shared_cache(nas_environment: dict[str, str], monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def small_builtin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builtin data sets have a quarter of their samples."""
-    shrink(monkeypatch)
+    shrink(monkeypatch.setattr)
 
 
 @pytest.fixture

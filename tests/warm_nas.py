@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pytest import MonkeyPatch
 from small_builtin import shrink
 from warm_converter import WarmConverter
 
@@ -18,6 +17,6 @@ from nas.export import tflite
 if __name__ == "__main__":
     _, shared, address, *words = sys.argv
     tflite.run_process = WarmConverter(Path(shared), f"\0{address}")
-    shrink(MonkeyPatch())
+    shrink(setattr)
     sys.argv = ["nas", *words]
     main()

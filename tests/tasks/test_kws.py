@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.errors import DataError, InputError
-from nas.tasks import get_task, task_names
+from nas.tasks import feature_cache, get_task, task_names
 from nas.tasks.base import InputQuantization
 from nas.tasks.sources import default_folders, resolve_source
 
@@ -71,7 +71,8 @@ def test_named_folder_must_exist(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_speech(shared_data: Path, tmp_path: Path) -> None:
+def test_real_speech(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_cache, "VARIANTS", 1)
     unpack = [sys.executable, str(shared_data / "unpack.py"), "kws", str(tmp_path / "kws")]
     subprocess.run(unpack, check=True, capture_output=True)
     data = KWS.load(tmp_path / "kws", cache_dir=tmp_path / "cache")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import queue
 import re
+import termios
 import threading
+import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -222,24 +226,51 @@ def on_ports(shield: PowerShield, device: Device) -> Iterator[tuple[str, str]]:
         ended = threading.Event()
 
         def hear() -> None:
-            while True:
+            while not ended.is_set():
                 shield.send(meter_port.read())
 
         def tell() -> None:
-            while not ended.is_set():  # or it would take what is meant for the next one's port
-                meter_port.write(shield.receive(0.05))
+            while not ended.is_set():
+                if data := shield.receive(0.05):
+                    meter_port.write(data)
+                    shield.said.task_done()
 
         def quietly(act: Callable[..., None], *arguments: object) -> None:
             with contextlib.suppress(OSError):  # of a port that is closed
                 act(*arguments)
 
-        acts = ((tell,), (hear,), (serve, device, port))
+        acts = ((tell,), (hear,), (serve, InStep(device, shield, meter_port, ended), port))
         threads = [threading.Thread(target=quietly, args=act, daemon=True) for act in acts]
         for thread in threads:
             thread.start()
         yield port.name, meter_port.name
         ended.set()
-        threads[0].join()
+    for thread in threads:  # or it would take what is meant for the port that gets the same number next
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+class InStep:
+    """A device that answers once its meter's samples are read, however busy the machine is: both share its clock."""
+
+    def __init__(self, device: Device, shield: PowerShield, meter_port: pty.Port, ended: threading.Event) -> None:
+        self.device, self.shield, self.meter_port, self.ended = device, shield, meter_port, ended
+
+    def boot(self) -> bytes:
+        return self._after_samples(self.device.boot())
+
+    def receive(self, data: bytes) -> bytes:
+        return self._after_samples(self.device.receive(data))
+
+    def _after_samples(self, answer: bytes) -> bytes:
+        while (self.shield.said.unfinished_tasks or self._unread()) and not self.ended.is_set():
+            time.sleep(0.001)
+        return answer
+
+    def _unread(self) -> int:
+        count = array("i", [0])
+        fcntl.ioctl(self.meter_port._slave, termios.FIONREAD, count)
+        return count[0]
 
 
 @needs_serial
