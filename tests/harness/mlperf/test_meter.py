@@ -223,7 +223,7 @@ def on_ports(shield: PowerShield, device: Device) -> Iterator[tuple[str, str]]:
         for where in (module, runner_module):
             patient.setattr(where, "ANSWER_SECONDS", 20.0)  # samples of seconds come at once
         patient.setattr(pty, "PATIENCE_SECONDS", 20.0)
-        ended = threading.Event()
+        shield.said, ended = queue.Queue(), threading.Event()  # nothing is left of the ports before
 
         def hear() -> None:
             while not ended.is_set():
