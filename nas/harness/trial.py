@@ -6,6 +6,7 @@ in thirty that they load ends them, by a signal or with an error of C++.
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ RUNTIMES: dict[str, Callable[[bytes], LiteRtModel | TflmModel]] = {
 }
 COMMAND = ("-m", "nas.harness.trial")
 TRIAL_SECONDS = 600
+MOST_BYTES = 4 << 30  # of a model's memory; a damaged file may ask for all that the machine has
 REASON = "because: "  # before the last words
 
 
@@ -60,6 +62,8 @@ def require_runs(model: bytes) -> None:
 
 def main(path: Path) -> int:
     """Print the name of each runtime before it gets the model, and what it has against it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES if hard < 0 else min(MOST_BYTES, hard), hard))
     model = path.read_bytes()
     for name, load in RUNTIMES.items():
         print(name, flush=True)  # noqa: T201

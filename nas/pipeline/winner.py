@@ -98,7 +98,7 @@ class Winner:
             "int8_score_tflm": self.int8_tflm.value,
             "float_validation_score": self.validation_score,
             "fine_tuning": None if self.tuning is None else self.tuning.to_json(),
-            "train_seconds": round(self.train_seconds, 1),
+            "train_seconds": round(self.train_seconds, 3),
             "train_samples_per_second": _mean(self.epochs, "samples_per_second", digits=1),
             "train_input_share": _mean(self.epochs, "input_share", digits=4),
             "folder": self.folder.name,

@@ -87,8 +87,9 @@ def test_a_search_whose_file_grew_ends_with_exit_code_4(
     smallest = predicted.flash_bytes
     plan = winner.with_plan
     monkeypatch.setattr(winner, "with_plan", lambda *given: (plan(*given)[0] + bytes(16), None))
-    words = "--task ic --space ic_micronet --data builtin --engine random --trials 1 --epochs 1 --train-epochs 1 --json"
-    done = call_nas("search", *words.split(), "--flash", f"{smallest}B", "--out", "run")
+    task = ("--task", "ic", "--space", "ic_micronet", "--data", "builtin", "--json")
+    short = ("--engine", "random", "--trials", "1", "--epochs", "1", "--train-epochs", "1", "--no-qat")
+    done = call_nas("search", *task, *short, "--flash", f"{smallest}B", "--out", "run")
     assert (done.code, done.out) == (4, "")
     assert f"exceeds its budget: flash_bytes {smallest + 16:,} of {smallest:,}" in done.err
     measured = json.loads((tmp_path / "run" / "winner" / "validation.json").read_text())["measured"]

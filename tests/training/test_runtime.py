@@ -100,6 +100,8 @@ def test_mixed_precision_keeps_norms_loss_and_evaluation_in_float32(data: Traini
     dtypes: dict[type, torch.dtype] = {}
     for module in network.modules():
         module.register_forward_hook(lambda module, _, out: dtypes.update({type(module): out.dtype}))
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(lambda _, sums: dtypes.update({nn.Conv2d: sums[0].dtype}))
     network.train()
     loss = Criterion(RECIPE)(network, data.dequantize(data.train_inputs[0, :20]), data.train_labels[:20], runtime)
     assert dtypes[nn.Conv2d] == dtypes[nn.Linear] == torch.bfloat16
