@@ -55,6 +55,7 @@ def run(checkout: Path, tmp_path: Path) -> Path:
     return tmp_path / "kws-64kb"
 
 
+@pytest.mark.slow
 def test_they_do_what_the_commands_do(run: Path, run_nas: Callable[..., Any]) -> None:
     told = json.loads(run_nas("cost", str(run), "--json").out)
     assert nas.cost_of(run).to_json()["sram_bytes"] == told["sram_bytes"] > 0

@@ -377,6 +377,7 @@ def test_the_nearest_budget_gives_way_where_only_another_network_has_the_least()
     assert reachable(space, Budget(**nearest, **greedy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "needs"),
     [("ic_resnet", (223_312, 126_640, 126_640)), ("vww_micronet_50", (223_248, 223_248, 198_928))],
@@ -412,6 +413,7 @@ def test_what_was_asked_and_what_is_needed_differ_in_print() -> None:
     assert asked.removeprefix("budget infeasible: --ops ") not in needs
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(small_spaces(), st.data())
 def test_a_network_is_found_or_a_budget_that_has_one_is_named(space: SearchSpace, data: st.DataObject) -> None:
@@ -428,6 +430,7 @@ def test_a_network_is_found_or_a_budget_that_has_one_is_named(space: SearchSpace
         assert any(not Budget(**budget).violations(each) for each in costs)
 
 
+@pytest.mark.slow
 def test_what_was_not_searched_to_the_end_is_not_called_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds that prove nothing for so little flash, and too few points to look at all that remain."""
     space = NASTY["mixture"]

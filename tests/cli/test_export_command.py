@@ -46,6 +46,7 @@ def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "prove_identical", lambda first, second: proof)
 
 
+@pytest.mark.slow
 def test_a_file_is_slimmed_and_proved(call_nas: Call, tmp_path: Path, given: Path, model: bytes) -> None:
     done = call_nas("export", given, "--json")
     assert done.code == 0

@@ -28,6 +28,7 @@ def resnet(shared_data: Path) -> Path:
     return shared_data / "models" / "pretrainedResnet_quant.tflite"
 
 
+@pytest.mark.slow
 def test_a_planned_file_is_proved_and_measured(call_nas: Call, tmp_path: Path, vww: Path) -> None:
     done = call_nas("plan", vww, "--kernels", "reference", "--out", "planned.tflite", "--plot", "arena.svg", "--json")
     assert done.code == 0
@@ -43,6 +44,7 @@ def test_a_planned_file_is_proved_and_measured(call_nas: Call, tmp_path: Path, v
     assert (tmp_path / "arena.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_in_words(call_nas: Call, tmp_path: Path, resnet: Path) -> None:
     done = call_nas("plan", resnet, "--out", "planned.tflite")
     for words in (

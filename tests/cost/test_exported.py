@@ -17,6 +17,8 @@ from nas.plan.placement import Kernels, PlanKind, Planning
 from nas.plan.planner import plan_model
 from nas.space import Architecture
 
+pytestmark = pytest.mark.slow  # networks are converted
+
 Case = tuple[Architecture, bytes]
 GREEDY, REFERENCE = Planning(PlanKind.GREEDY), Planning(PlanKind.OVERLAP, (Kernels.REFERENCE,))
 

@@ -40,6 +40,7 @@ def test_nothing_is_said_of_loops_that_were_never_counted(name: str) -> None:
     assert instructions(graph, unknown) is None
 
 
+@pytest.mark.slow
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", MODELLED)
 def test_against_an_emulated_core(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,7 @@ def measured() -> dict[str, list[tuple[ModelFile, int, int]]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_kind_is_measured() -> None:
     assert set(measured()) == set(KERNELS)
 

@@ -68,6 +68,7 @@ def test_the_narrowest_network_need_not_be_the_cheapest(name: str) -> None:
     assert getattr(found.cost, name) < getattr(cost(space.smallest().graph), name)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_random_spaces_and_limits(data: st.DataObject) -> None:
@@ -90,6 +91,7 @@ def test_without_limits_anything_is_within_them() -> None:
     assert found is not None
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.sampled_from([*NASTY, *SHIPPED]), st.integers(0, 2**32))
 def test_bounds_are_below_everything_wider(name: str, seed: int) -> None:

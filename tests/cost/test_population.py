@@ -59,6 +59,7 @@ def test_costs_are_those_of_each_network(name: str, seed: int, count: int) -> No
     assert together(space, rows) == alone(space, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", OTHER_PLANNINGS, ids=lambda one: f"{one.kind}-{','.join(one.kernels)}")
 @pytest.mark.parametrize("name", SPACES)
 @settings(max_examples=4, deadline=None)

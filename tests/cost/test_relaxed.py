@@ -52,6 +52,7 @@ def test_at_a_corner_it_is_the_exact_cost(name: str, seed: int, dtype: torch.dty
         assert float(value) == pytest.approx(getattr(exact, each), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bottlenecks", "one-channel", "narrowest-is-not-cheapest"])
 @pytest.mark.parametrize("seed", range(2))
 def test_the_gradient_is_that_of_the_value(name: str, seed: int) -> None:
@@ -111,6 +112,7 @@ def test_descent_gets_below_a_budget(name: str) -> None:
     assert getattr(cost(space.architecture(chosen).graph), name) < 1.3 * budget
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_at_the_uniform_distribution_it_is_near_the_mean_of_samples(name: str) -> None:
     space, rng = load_space(name), np.random.default_rng(0)

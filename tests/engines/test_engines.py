@@ -67,6 +67,7 @@ def peak(architecture: Architecture) -> float:
     return -sum(((a - b) / 96) ** 2 for a, b in zip(found, wanted, strict=False)) - 0.5 * (3 - len(found))
 
 
+@pytest.mark.slow
 @every_engine
 def test_the_same_seed_gives_the_same_candidates(engine: Engine, searcher: Any) -> None:
     first = list(engine(searcher.request(LIMIT, seed=3)))
@@ -74,6 +75,7 @@ def test_the_same_seed_gives_the_same_candidates(engine: Engine, searcher: Any) 
     assert list(engine(searcher.request(LIMIT, seed=4))) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_another_process_finds_the_same(name: str, searcher: Any) -> None:
     here = [candidate.to_json() for candidate in prepared(name)(searcher.request(LIMIT))]
@@ -91,6 +93,7 @@ def test_another_process_finds_the_same(name: str, searcher: Any) -> None:
     assert json.loads(there.stdout) == here
 
 
+@pytest.mark.slow
 @every_engine
 def test_a_resumed_search_goes_on_as_if_never_stopped(engine: Engine, searcher: Any) -> None:
     whole = list(engine(searcher.request(LIMIT)))
@@ -108,6 +111,7 @@ def test_candidates_are_numbered_and_carry_their_cost(engine: Engine, searcher: 
         assert (candidate.score, candidate.seconds) == (searcher.score(candidate.architecture), 0.5)
 
 
+@pytest.mark.slow
 @every_engine
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
 def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: Any, bound: str) -> None:
@@ -120,6 +124,7 @@ def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: A
     assert 1 < len(searcher.evaluated) < searcher.space.size
 
 
+@pytest.mark.slow
 @every_engine
 def test_a_latency_is_kept_likewise(engine: Engine, searcher: Any) -> None:
     """Also where the candidates come back from a history, as in a resumed search."""
@@ -139,6 +144,7 @@ def test_a_latency_is_kept_likewise(engine: Engine, searcher: Any) -> None:
     assert next(iter(engine(searcher.request(limit=5, history=again)))) not in again
 
 
+@pytest.mark.slow
 @every_engine
 def test_a_small_space_is_searched_whole_and_ends(engine: Engine, searcher: Any) -> None:
     """So the known optimum is found; no network is evaluated twice."""
@@ -177,6 +183,7 @@ def test_a_limit_in_the_request_is_kept(engine: Engine, searcher: Any) -> None:
     assert list(engine(replace(request, history=tuple(found)))) == []
 
 
+@pytest.mark.slow
 @every_engine
 def test_known_points_that_fit_are_tried_first(engine: Engine, searcher: Any) -> None:
     space = searcher.space
@@ -215,6 +222,7 @@ def test_nothing_is_evaluated_before_it_is_asked_for(engine: Engine, searcher: A
         assert len(searcher.evaluated) == count
 
 
+@pytest.mark.slow
 @every_engine
 def test_a_budget_that_hardly_anything_fits_is_met_in_bounded_time(
     engine: Engine, searcher: Any, deep_space: SearchSpace
@@ -234,6 +242,7 @@ def test_a_budget_that_hardly_anything_fits_is_met_in_bounded_time(
     assert all(searcher.budget.admits(each) for each in searcher.evaluated)
 
 
+@pytest.mark.slow
 def test_tpe_learns_from_its_candidates(searcher: Any, wide_space: SearchSpace) -> None:
     """Distance from the optimum after 60 candidates, mean of 5 seeds."""
     searcher.space, searcher.score = wide_space, peak
@@ -276,6 +285,7 @@ def test_nsga2_finds_a_better_front_than_chance(searcher: Any, wide_space: Searc
     assert mean["nsga2"] > mean["random"]
 
 
+@pytest.mark.slow
 def test_nsga2_breeds_nothing_that_is_smaller_than_anyone_wants(searcher: Any, wide_space: SearchSpace) -> None:
     """Of a score that rises with size: the share of candidates below half of the budget, mean of 3 seeds."""
     searcher.space, searcher.score = wide_space, lambda network: float(cost(network.graph).flash_bytes)

@@ -71,6 +71,7 @@ def test_two_bounds_bind_at_once() -> None:
     assert multipliers.values == pytest.approx({"ops": 4.0, "sram_bytes": 4.0}, rel=0.02)
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(
     st.lists(st.floats(1, 3), min_size=2, max_size=4),

@@ -33,6 +33,7 @@ def wide_space(write_space: Callable[..., Path]) -> SearchSpace:
     return load_space(write_space(*changes, ("blocks = [6, 4]", "blocks = [8, 4]")))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_memory")
 @pytest.mark.parametrize("engine", ["random", "tpe", "nsga2"])
 def test_a_search_that_forgets_goes_on_as_if_it_had_not_been_stopped(
@@ -56,6 +57,7 @@ def test_forgetting_changes_no_candidate(
     assert list(get_engine(engine)(searcher.request(LIMIT))) == remembered
 
 
+@pytest.mark.slow
 def test_generations_without_number(searcher: Any, wide_space: SearchSpace) -> None:
     """Resumed, Optuna would look for the parents of each generation in the one before, and so on to the first."""
     searcher.space, limit = wide_space, 10 * MANY_GENERATIONS

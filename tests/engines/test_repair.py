@@ -180,6 +180,7 @@ def test_it_steps_up_where_only_wider_networks_fit(bound: str) -> None:
         assert budget.admits(network(space, repair(row)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_nothing_fits_is_told(name: str) -> None:
     space = load_space(name)

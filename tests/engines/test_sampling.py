@@ -86,6 +86,7 @@ def test_shrinking_towards_nothing_is_told() -> None:
         shrink(space, Budget(flash_bytes=100), space.largest(), random.Random(0))
 
 
+@pytest.mark.slow
 @every_engine
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes"])
 def test_engines_find_all_that_fits_where_the_smallest_network_does_not(
@@ -101,6 +102,7 @@ def test_engines_find_all_that_fits_where_the_smallest_network_does_not(
     assert len(found) == len(set(searcher.evaluated))
 
 
+@pytest.mark.slow
 @every_engine
 @pytest.mark.parametrize("name", ["ic_resnet", "vww_micronet_50"])
 def test_engines_search_the_residual_spaces(engine: Engine, searcher: Any, name: str) -> None:

@@ -47,6 +47,7 @@ def test_every_depth_of_every_stage_is_among_them(name: str) -> None:
             assert {choices[decision.name] for choices in taken} == set(range(len(decision.options)))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(small_spaces(), st.floats(0.2, 2), st.integers(0, 100))
 def test_all_of_them_fit(space: SearchSpace, times: float, seed: int) -> None:

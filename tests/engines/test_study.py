@@ -65,6 +65,7 @@ def load(place: StudyPlace) -> optuna.Study:
     return optuna.load_study(study_name=place.name, storage=open_storage(place))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "limit"), [("tpe", 10), ("nsga2", 12), ("random", 4)])
 def test_one_worker_finds_what_it_finds_without_a_storage(
     in_study: Callable[..., Any], place: StudyPlace, engine: str, limit: int
@@ -208,6 +209,7 @@ def test_a_worker_that_was_taken_for_dead_goes_on(
     assert len(set(searcher.evaluated)) == 5
 
 
+@pytest.mark.slow
 def test_where_no_heartbeats_are_kept_a_dead_workers_trial_is_replaced(
     in_study: Callable[..., Any], tmp_path: Path, searcher: Any
 ) -> None:

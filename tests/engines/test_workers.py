@@ -101,14 +101,17 @@ def check_that_a_killed_workers_trial_is_retried(start: Callable[..., Worker], u
     assert len({line["network"] for line in evaluated}) == LIMIT
 
 
+@pytest.mark.slow
 def test_on_one_machine(start: Callable[..., Worker], tmp_path: Path) -> None:
     check_that_a_killed_workers_trial_is_retried(start, f"sqlite:///{tmp_path}/study.db")
 
 
+@pytest.mark.slow
 def test_on_a_postgresql_server(start: Callable[..., Worker], server: Server) -> None:
     check_that_a_killed_workers_trial_is_retried(start, server.url())
 
 
+@pytest.mark.slow
 def test_a_server_may_restart_in_mid_search(start: Callable[..., Worker]) -> None:
     """It goes in the middle of two trainings, and for long enough that both workers want to write what came of them."""
     with own_server() as server:
@@ -124,6 +127,7 @@ def test_a_server_may_restart_in_mid_search(start: Callable[..., Worker]) -> Non
     assert len({line["network"] for line in evaluated}) == len(evaluated) == len(found) == LIMIT
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_is_told(searcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the wait, in two lines; the user heard of it before."""
     monkeypatch.setattr("nas.engines.patience.PATIENCE_SECONDS", 3.0)
@@ -142,6 +146,7 @@ def test_a_server_that_stays_away_is_told(searcher: Any, monkeypatch: pytest.Mon
     assert "is away" in told[0]
 
 
+@pytest.mark.slow
 def test_a_journal_is_shared_without_doubles(start: Callable[..., Worker], tmp_path: Path) -> None:
     """No heartbeats, hence nobody is killed here."""
     workers = [start(f"journal:{tmp_path}/study") for _ in range(2)]

@@ -66,6 +66,7 @@ def test_the_trained_networks(path: Path, tmp_path: Path) -> None:
     assert_array_equal(run_here(make_program(model, "net"), inputs, tmp_path), TflmModel(model).run(inputs))
 
 
+@pytest.mark.slow
 def test_the_networks_of_the_benchmark(reference_models: dict[str, bytes], tmp_path: Path) -> None:
     for name, model in reference_models.items():
         inputs = noise(model, 2)
@@ -73,6 +74,7 @@ def test_the_networks_of_the_benchmark(reference_models: dict[str, bytes], tmp_p
         assert_array_equal(found, TflmModel(model).run(inputs), err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_plan_is_as_tight_as_the_kernels_allow(tmp_path: Path) -> None:
     """With the output of its largest overlap 16 bytes nearer to the input, the network computes something else."""
     model = REFERENCE[0].read_bytes()

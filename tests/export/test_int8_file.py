@@ -76,6 +76,7 @@ def read(exported: Exported) -> Int8Model:
     return read_int8(exported.model, ARCHITECTURE.graph)
 
 
+@pytest.mark.slow
 def test_integers_in_torch_are_those_of_tflm(exported: Exported) -> None:
     found = run_int8(read(exported), exported.inputs)[-1]
     assert len(np.unique(found)) > 20

@@ -11,6 +11,8 @@ from nas.export import tflite
 from nas.export.flatbuffer import input_detail, load, operator_names, output_detail, tensors
 from nas.export.tflite import _check_quantization, check_operators, convert_int8
 
+pytestmark = pytest.mark.slow  # networks are converted
+
 INPUT_QUANTIZATION = (0.5847029089927673, 83)
 RUN_PROCESS = tflite.run_process  # the real one; ``conftest`` puts another in its place for the time of a session
 OPERATORS = [

@@ -34,6 +34,7 @@ needs_qemu = pytest.mark.skipif(shutil.which(qemu.COMMAND) is None, reason=f"nee
 needs_compiler = pytest.mark.skipif(not COMPILERS, reason=f"needs a compiler for Arm: {firmware.INSTALL}")
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.sweep
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -48,6 +49,7 @@ def test_the_same_bits_as_tflm(core: Core, compiler: str, monkeypatch: pytest.Mo
         assert_array_equal(EmulatedCore(program, build_image(program, core)).run(inputs), tflm.run(inputs))
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_trained_network_and_what_it_costs() -> None:
     model = REFERENCE.read_bytes()
@@ -63,6 +65,7 @@ def test_a_trained_network_and_what_it_costs() -> None:
     assert 0 < first.stack_bytes < 1024
 
 
+@pytest.mark.slow
 @needs_compiler
 @needs_qemu
 @pytest.mark.sweep
@@ -82,6 +85,7 @@ def test_a_board_of_qemu_does_and_counts_the_same(core: Core, compiler: str, mon
             assert 0 < instructions[0] - other < TIMER_INSTRUCTIONS
 
 
+@pytest.mark.slow
 @needs_compiler
 @needs_qemu
 @pytest.mark.parametrize("core", [find_core("cortex-m4"), find_core("cortex-m55")], ids=lambda core: core.name)
@@ -97,6 +101,7 @@ def test_layers_are_counted_on_a_board_too(core: Core) -> None:
         assert all(abs(cost.layers[name] - other[name]) < 12 for name in other)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("core", [find_core("cortex-m4"), pytest.param(find_core("cortex-m55"), marks=needs_qemu)])
 def test_an_unsafe_plan_computes_something_else(core: Core) -> None:

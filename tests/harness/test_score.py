@@ -51,6 +51,7 @@ def test_benchmark_score_in_litert(keyword_model: bytes, keyword_samples: tuple[
     assert score(LiteRtModel(keyword_model).run, Split(*keyword_samples), ACCURACY) == Score(0.902, 902, 1000)
 
 
+@pytest.mark.slow
 def test_benchmark_score_in_tflm(keyword_model: bytes, keyword_samples: tuple[np.ndarray, np.ndarray]) -> None:
     """One fewer than with XNNPACK, which rounds otherwise; TensorFlow's reference kernels give 901 as
     well."""

@@ -238,6 +238,7 @@ print(hashlib.sha256(weights_file(network, {f"grid.{i}": str(i) for i in range(2
 """
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_has_the_same_bytes_in_every_process(tmp_path: Path) -> None:
     """The library orders its notes by chance, anew in every process."""
     words = [sys.executable, "-c", WRITE]
@@ -274,6 +275,7 @@ for one, exact in zip(found, gradients(network.double(), x.double()), strict=Tru
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_gradients_of_strided_shortcuts_are_right_without_avx_512(threads: int) -> None:
     """oneDNN crashes with one thread and hangs with two where a strided 1x1 convolution is left to it."""

@@ -121,6 +121,7 @@ def test_at_a_corner_of_a_shipped_space_it_is_that_network(name: str) -> None:
     require_same_as_inherited(space, [space.smallest(), *(space.sample(rng) for _ in range(3))], examples_each=2)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(small_spaces(), st.integers(0, 2**32))
 def test_at_the_corners_of_any_space(space: SearchSpace, seed: int) -> None:
@@ -157,6 +158,7 @@ def test_smaller_kernels_lie_where_same_padding_puts_them(size: int, stride: int
             assert torch.allclose(supernet.logits(x, supernet.choose(point)), alone.logits(x), atol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 9), st.integers(1, 9)),

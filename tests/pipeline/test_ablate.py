@@ -34,6 +34,7 @@ def study(factors: dict[str, Any], **options: Any) -> Study:
     return Study.model_validate({"name": "s", "seeds": 1, "options": given, "factors": factors})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_files("search_spaces/studies"))
 def test_the_studies_that_ship_can_be_run(name: str, tmp_path: Path) -> None:
     cells = plan_study(load_study(name), tmp_path)
@@ -90,6 +91,7 @@ def test_files_are_found_beside_a_study(tmp_path: Path) -> None:
     assert levels["other"] == {"space": "kws_residual"}
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_does_not_end_the_study(tmp_path: Path) -> None:
     """Neither run has data; that is told at the end."""
     arms = {"a": {"data": str(tmp_path / "none")}, "b": {"data": str(tmp_path)}}

@@ -55,6 +55,7 @@ def test_results_are_those_of_tflm(network: Path) -> None:
         assert answer.microseconds > 0
 
 
+@pytest.mark.slow
 def test_the_same_answers_on_an_emulated_core_in_modelled_time(network: Path) -> None:
     pytest.importorskip("unicorn", reason="needs the emulator")
     here = started(make_device(network, "kws", "host", Time.REAL))

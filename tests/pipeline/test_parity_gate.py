@@ -31,6 +31,8 @@ from nas.space import Architecture, Block, load_space
 from nas.tasks.base import InputQuantization
 from nas.training.data import LabelledTensors, TrainingData
 
+pytestmark = pytest.mark.slow  # networks are converted
+
 # Every operator of the spaces: a shortcut of its own, one padded with zeros, pooling, dense, softmax.
 ARCHITECTURE = Architecture(
     "test",
@@ -157,7 +159,6 @@ def test_a_broken_memory_plan_is_named(exported: Exported, data: TrainingData) -
     assert told == "begins in the memory plan of the file: without it TFLM gives other outputs"
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("small_builtin")
 def test_a_command_ends_with_exit_code_4(
     call_nas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

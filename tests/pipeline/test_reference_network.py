@@ -34,6 +34,7 @@ def official_files(shared_data: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_published_score(call_nas: Call, reference_model: Path, official_files: Path) -> None:
     """902 of 1,000 in TensorFlow Lite; TFLM rounds one near tie the other way."""
     done = call_nas("validate", reference_model, "--task", "kws", "--data", official_files, "--json")

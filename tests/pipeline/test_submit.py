@@ -38,6 +38,7 @@ def files(tmp_path: Path) -> Path:
     return folder.parent
 
 
+@pytest.mark.slow
 def test_a_submission_of_one_run(run: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short windows, which the check finds, as it does that there are few files; nothing else is wrong."""
     monkeypatch.setattr(runner, "WINDOW_SECONDS", 0.3)
@@ -65,6 +66,7 @@ def test_a_submission_of_one_run(run: Path, files: Path, tmp_path: Path, monkeyp
     assert write_submission([run], "nasorg", "stm32l4r5zi", files, out, Reporter()) == [result]
 
 
+@pytest.mark.slow
 def test_a_network_that_was_not_measured_has_no_figures(
     run: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

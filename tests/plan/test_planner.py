@@ -245,6 +245,7 @@ def test_thirty_operators_take_a_tenth_of_a_second(shared_data: Path, planning: 
     plan_within(0.1, model, planning)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "planning"),
     [

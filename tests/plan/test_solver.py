@@ -62,6 +62,7 @@ def test_items_that_never_overlap_are_placed_as_well_as_they_can_be(problem: Pro
     require_least(problem)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(chains(30), graphs(20)))
 def test_larger_plans_keep_every_distance(problem: Problem) -> None:

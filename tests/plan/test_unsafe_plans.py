@@ -85,6 +85,7 @@ def require_unsafe(network: Network, plan: Plan, kind: str = "") -> None:
     assert network.differs(plan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kws_ref_model", "vww_96_int8", "pretrainedResnet_quant"])
 def test_real_plans_break_nothing(network: Callable[[str], Network], name: str) -> None:
     tried = network(name)
@@ -182,6 +183,7 @@ def test_plans_for_other_kernels(network: Callable[[str], Network], name: str) -
     assert tried.violation(plan, Kernels.NAS_C) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kws_ref_model", "vww_96_int8"])
 def test_offsets_that_slip_by_sixteen_bytes(network: Callable[[str], Network], name: str) -> None:
     """Each of the tensors that overlap in a plan, alone: the verifier sees it wherever the outputs do."""

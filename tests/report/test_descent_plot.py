@@ -158,6 +158,7 @@ def test_a_collapsed_search_says_so() -> None:
     assert training.arrow_patch is None  # which would go on where the line has ended
 
 
+@pytest.mark.slow
 def test_the_same_search_gives_the_same_bytes() -> None:
     first, second = (plot_descent(search(), BOUNDS) for _ in range(2))
     assert first == second

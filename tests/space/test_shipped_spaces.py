@@ -124,6 +124,7 @@ def test_any_choices_read_back(data: st.DataObject) -> None:
     require_consistent(arch.graph)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_neighbours_are_one_step_away_and_symmetric(data: st.DataObject) -> None:
     space = data.draw(st.sampled_from(SPACES))

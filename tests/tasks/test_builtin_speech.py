@@ -26,6 +26,7 @@ def data(cache: Path) -> DataSet:
     return get_task("kws").load("builtin", cache_dir=cache)
 
 
+@pytest.mark.slow
 def test_every_class_is_there_in_every_split(data: DataSet) -> None:
     for split, count in ((data.train, 150), (data.validation, 40), (data.test, 60)):
         assert np.bincount(split.labels).tolist() == [count] * 12

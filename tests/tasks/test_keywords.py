@@ -135,6 +135,7 @@ def test_few_recordings_are_trained_on_and_not_measured_on(tmp_path: Path, recor
     assert "with 50 of each keyword and of unknown" in data.notes[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(("named", "by"), [(True, "speaker"), (False, "content")])
 def test_enough_recordings_are_measured_on(tmp_path: Path, record: Record, named: bool, by: str) -> None:
@@ -151,6 +152,7 @@ def test_enough_recordings_are_measured_on(tmp_path: Path, record: Record, named
     assert not named or len(owners) == 30  # speakers, each in one split
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_silence_is_generated_where_none_was_recorded(
     tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch

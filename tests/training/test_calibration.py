@@ -102,6 +102,7 @@ def test_a_grid_holds_zero_and_that_of_a_relu_begins_there(points: list[float]) 
     assert least_squares_grid(found.abs(), torch.ones_like(found)).zero_point == QMIN
 
 
+@pytest.mark.slow
 def test_many_values_count_more_than_one() -> None:
     bulk = torch.linspace(-1, 1, 10_001, dtype=torch.float64)
     found = torch.cat([bulk, torch.tensor([3.0])])

@@ -51,6 +51,7 @@ def stop_after_three(epoch: Epoch) -> None:
         raise Enough
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(data: TrainingData, two: Runtime, tmp_path: Path) -> None:
     """Ended by rank 0 and resumed; against a single process, of which batch norm alone makes it differ."""
     alone = build_network(ARCHITECTURE.graph, seed=0)
@@ -99,6 +100,7 @@ class FailsElsewhere(Augmentation):
         return batch
 
 
+@pytest.mark.slow
 def test_the_failure_of_another_process_is_told(data: TrainingData, two: Runtime) -> None:
     network = build_network(ARCHITECTURE.graph, seed=0)
     with pytest.raises(NasError, match=r"(?s)training process 1 failed .*no such sample"):

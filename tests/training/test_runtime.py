@@ -162,6 +162,7 @@ def test_the_device_is_waited_for_once_in_an_epoch(data: TrainingData) -> None:
     assert counter.count == 2
 
 
+@pytest.mark.slow
 def test_fabric_says_nothing() -> None:
     program = "from nas.training.runtime import open_runtime; open_runtime('cpu', precision='bf16')"
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)

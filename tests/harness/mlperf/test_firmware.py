@@ -80,6 +80,7 @@ def test_the_same_words_on_this_machine(network: Path, tmp_path: Path) -> None:
     assert without_times(said) == without_times(device.boot() + device.receive(stream))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt install gcc")
 def test_inputs_of_real_values(autoencoder: Path, tmp_path: Path) -> None:
     """Errors are the same to the last of three digits, or differ by one where float32 rounds otherwise."""
@@ -124,6 +125,7 @@ def test_energy_mode_pulses_a_pin_and_tells_no_time(network: Path, tmp_path: Pat
     assert done.stderr.count(b"pulse\n") == len(pulses) == 4  # switched on, around inferences, asked for
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which(qemu.COMMAND) is None, reason=f"needs QEMU: {qemu.INSTALL}")
 @pytest.mark.sweep
 @pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)

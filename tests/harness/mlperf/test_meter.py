@@ -136,6 +136,7 @@ def started(folder: Path, shield: PowerShield, board: Board) -> Session:
     return session
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("milliseconds", [250, 40.5, 0.75])
 def test_energy_in_the_official_files(
     milliseconds: float, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -273,6 +274,7 @@ class InStep:
         return count[0]
 
 
+@pytest.mark.slow
 @needs_serial
 def test_a_board_and_its_meter_on_ports(folder: Path) -> None:
     """Two pseudo terminals, opened by pyserial."""
@@ -287,6 +289,7 @@ def test_a_board_and_its_meter_on_ports(folder: Path) -> None:
     assert (folder / "out" / "results.txt").read_text().count("Energy data for trial") == 5
 
 
+@pytest.mark.slow
 @needs_serial
 def test_a_submission_of_a_board_and_then_of_its_energy(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
