@@ -53,6 +53,11 @@ source = "tests"
 width = { stem = [8], blocks = [6, 4] }
 """
 
+# The tests start some two hundred processes. Without compiled files each of them, and each worker of pytest-xdist,
+# compiles the whole package and all tests again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Each worker of pytest-xdist has its part of the cores, before torch is loaded: with a thread for every core in each of
 # them, the threads wait for each other (two searches and a training on two cores: 190 s against 99 s).
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):

@@ -140,6 +140,7 @@ def test_a_mistake_in_a_profile(write_profile: Callable[..., str], old: str, new
         load_mcu(write_profile(old, new))
 
 
+@pytest.mark.slow
 def test_the_list_names_what_is_left_for_a_model(capsys: pytest.CaptureFixture[str], checkout: Path) -> None:
     from nas.cli.lists import mcus as command
 

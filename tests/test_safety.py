@@ -172,6 +172,7 @@ def test_processes_of_ours_run_nothing_of_the_working_folder(strange_folder: Pat
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_compilers_are_not_taken_from_the_working_folder(
     strange_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +238,7 @@ def test_names_in_a_file_do_not_get_into_its_c(name: str) -> None:
     assert c_files(make_program(renamed(model, name), "net")) == c_files(make_program(model, "net"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt install gcc")
 @pytest.mark.parametrize("name", [each.replace("/", "_").replace("\x00", "") for each in HOSTILE])
 def test_c_in_a_folder_of_any_name_compiles(name: str, tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def test_bounds_hold_where_one_channel_is_no_option(space: SearchSpace) -> None:
         assert (bounds[name] <= [getattr(each, name) for each in every_cost(space)]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COSTS)
 @pytest.mark.parametrize("space", ["chain", "mixture", "vww_micronet_50"])
 def test_what_is_too_large_to_finish_is_bounded(space: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def test_the_gradient_is_that_of_the_value(name: str, seed: int) -> None:
     assert torch.autograd.gradcheck(kilo, point, eps=1e-7, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kws_ds_cnn", "bottlenecks", "fixed-widths"])
 @pytest.mark.parametrize("seed", range(2))
 def test_there_are_no_jumps_between_two_corners(name: str, seed: int) -> None:

@@ -271,6 +271,7 @@ def test_tpe_looks_at_its_candidates_once_for_each_proposal(
     assert len(looks) == 30 - STARTUP_CANDIDATES
 
 
+@pytest.mark.slow
 def test_nsga2_finds_a_better_front_than_chance(searcher: Any, wide_space: SearchSpace) -> None:
     """Area between the front over score and size and the worst of both, after 100 candidates, mean of 3 seeds."""
     searcher.space, searcher.score = wide_space, peak

@@ -46,6 +46,7 @@ def test_a_search_that_forgets_goes_on_as_if_it_had_not_been_stopped(
         assert list(get_engine(engine)(searcher.request(LIMIT, history=whole[:done]))) == whole[done:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["random", "nsga2"])
 def test_forgetting_changes_no_candidate(
     engine: str, searcher: Any, wide_space: SearchSpace, request: pytest.FixtureRequest

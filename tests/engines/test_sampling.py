@@ -30,6 +30,7 @@ def feasible(space: SearchSpace, budget: Budget) -> set[Architecture]:
     return {point for point in every_network(space) if budget.admits(point)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_point_is_found_where_hardly_any_fits(name: str, bound: str) -> None:
@@ -55,6 +56,7 @@ def test_several_points_are_found_at_the_edge_of_the_budget() -> None:
         known.append(point)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes"])
 def test_shrinking_ends_where_the_smallest_network_does_not_fit(bound: str) -> None:
     """But another one does, which is wider and cheaper."""

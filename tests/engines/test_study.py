@@ -74,6 +74,7 @@ def test_one_worker_finds_what_it_finds_without_a_storage(
     assert in_study(place, engine, limit) == in_study(None, engine, limit)
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_read_and_not_searched_again(
     in_study: Callable[..., Any], place: StudyPlace, searcher: Any
 ) -> None:

@@ -45,6 +45,7 @@ def noise(model: bytes, count: int) -> np.ndarray:
     return np.random.default_rng(1).integers(-128, 128, (count, *shape), dtype=np.int8)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(24))
 def test_random_layers(seed: int, tmp_path: Path) -> None:
     model = random_network(seed)

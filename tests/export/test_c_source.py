@@ -13,6 +13,7 @@ from nas.errors import InputError
 from nas.export.c_source import identifier, write_c_source
 
 
+@pytest.mark.slow
 def test_array_holds_the_model(model: bytes, tmp_path: Path) -> None:
     write_c_source(model, tmp_path, arena_bytes=24_272, operators=("CONV_2D",), name="kws-64")
     source, header = (tmp_path / "model_data.cc").read_text(), (tmp_path / "model_data.h").read_text()

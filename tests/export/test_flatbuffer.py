@@ -16,6 +16,7 @@ def test_reading_a_reference_network(reference_models: dict[str, bytes]) -> None
     assert (output_detail(model).shape, output_detail(model).scale) == ((1, 12), 1 / 256)
 
 
+@pytest.mark.slow
 def test_constants_and_activations_are_told_apart(model: bytes) -> None:
     found = tensors(model)
     assert [tensor.index for tensor in found] == list(range(len(found)))
@@ -30,6 +31,7 @@ def test_other_files_are_refused(data: bytes) -> None:
         operator_names(data)
 
 
+@pytest.mark.slow
 def test_a_truncated_file_is_refused(model: bytes) -> None:
     with pytest.raises(InputError, match="damaged"):
         tensors(model[: len(model) // 2])

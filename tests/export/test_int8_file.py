@@ -26,6 +26,8 @@ from nas.training.calibration import calibrate
 from nas.training.loss import loss_of
 from nas.training.recipe import Recipe
 
+pytestmark = pytest.mark.slow  # a network is converted
+
 # Every operator of the spaces: odd padding, a shortcut of its own, one padded with zeros, pooling, dense, softmax.
 ARCHITECTURE = Architecture(
     "test",
@@ -76,7 +78,6 @@ def read(exported: Exported) -> Int8Model:
     return read_int8(exported.model, ARCHITECTURE.graph)
 
 
-@pytest.mark.slow
 def test_integers_in_torch_are_those_of_tflm(exported: Exported) -> None:
     found = run_int8(read(exported), exported.inputs)[-1]
     assert len(np.unique(found)) > 20

@@ -13,6 +13,7 @@ from nas.export.onnx_export import export_onnx
 INPUT_SHAPE = (49, 10, 1)
 
 
+@pytest.mark.slow
 def test_same_bytes_again_without_a_word(
     network: nn.Module, onnx_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

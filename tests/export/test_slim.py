@@ -55,6 +55,7 @@ def samples(model: bytes, count: int = 6) -> np.ndarray:
     return np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
 
 
+@pytest.mark.slow
 def test_every_runtime_computes_the_same_bits(model: bytes, reference_models: dict[str, bytes]) -> None:
     for name, original in {"ours": model, **reference_models}.items():
         small, inputs = slim(original), samples(original)
@@ -64,6 +65,7 @@ def test_every_runtime_computes_the_same_bits(model: bytes, reference_models: di
             assert np.array_equal(before, after), (name, kernels)
 
 
+@pytest.mark.slow
 def test_size_is_predicted_to_the_byte(model: bytes) -> None:
     assert len(slim(model)) == predicted_bytes(model)
 
@@ -74,15 +76,18 @@ def test_size_of_reference_networks_is_predicted_to_the_byte(reference_models: d
         assert len(slim(original)) < len(original), name
 
 
+@pytest.mark.slow
 def test_slimming_again_changes_nothing(model: bytes) -> None:
     assert slim(slim(model)) == slim(model)
 
 
+@pytest.mark.slow
 def test_weights_scales_and_order_survive(model: bytes) -> None:
     assert tensors(slim(model)) == tensors(model)
     assert operator_names(slim(model)) == operator_names(model)
 
 
+@pytest.mark.slow
 def test_a_memory_plan_survives(model: bytes) -> None:
     tree, plan = load(model), np.arange(40, dtype=np.uint8)
     tree.buffers.append(schema.BufferT(data=plan))

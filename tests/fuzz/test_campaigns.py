@@ -62,6 +62,7 @@ def test_the_same_seed_gives_the_same_inputs() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_campaign_survives_and_tells_what_ends_a_process() -> None:
     """A crash, a memory hog and a bug are found, each with the number of its input."""
     from fuzzing import campaign

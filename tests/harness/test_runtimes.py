@@ -17,6 +17,8 @@ from nas.harness.tflm import TflmModel
 from nas.pipeline.plan import with_plan
 from nas.plan.placement import DEFAULT_PLANNING
 
+pytestmark = pytest.mark.slow  # a network is converted
+
 LOADERS = [TflmModel, LiteRtModel, partial(LiteRtModel, kernels="reference")]
 Loader = Callable[[bytes], TflmModel | LiteRtModel]
 every_runtime = pytest.mark.parametrize("loader", LOADERS, ids=["tflm", "xnnpack", "reference"])

@@ -96,6 +96,7 @@ def test_real_plans_break_nothing(network: Callable[[str], Network], name: str) 
     assert len(set(tried.expected)) >= 10  # they tell inputs apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kws_ref_model", "vww_96_int8", "str_ww_ref_model", "pretrainedResnet_quant"])
 def test_distances_that_are_sixteen_bytes_too_small(
     network: Callable[[str], Network], name: str, monkeypatch: pytest.MonkeyPatch
@@ -126,6 +127,7 @@ def without_shortcuts(model: ModelFile) -> list[Buffer]:
     return model_buffers(replace(model, ops=tuple(ops)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -94,6 +94,7 @@ def test_names_are_thinned_where_there_are_many() -> None:
     assert len(axes_of(many).get_xticks()) <= MOST_TICKS + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_the_same_report_gives_the_same_bytes(file_format: str) -> None:
     first, second = (render_memory_plot(REPORT, "model.tflite", file_format) for _ in range(2))

@@ -190,6 +190,7 @@ def test_names_are_short(name: str, short: str) -> None:
     assert short_kind(name) == short
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_the_same_plans_give_the_same_bytes(file_format: str) -> None:
     first, second = (

@@ -214,6 +214,7 @@ def test_the_span_of_an_input_holds_both_ends() -> None:
 # Builtin sounds
 
 
+@pytest.mark.slow
 def test_builtin_sounds_are_always_the_same_and_say_so() -> None:
     data = WINDOWED.load("builtin")
     assert data.synthetic

@@ -55,12 +55,14 @@ def test_the_first_images_are_of_many_classes(data: DataSet) -> None:
     assert len(set(data.validation.labels[:100].tolist())) == len(CLASSES)
 
 
+@pytest.mark.slow
 def test_a_class_can_be_told_by_its_edges_but_not_by_its_pixels(data: DataSet) -> None:
     train = Split(data.train.features[0], data.train.labels)
     assert _accuracy(_pixels, train, data.test) < 0.3  # by chance it is 0.1
     assert _accuracy(_edges, train, data.test) > 0.4
 
 
+@pytest.mark.slow
 def test_people_can_be_told_by_their_edges() -> None:
     """Matchstick men from the ten shapes; by chance it is 0.5."""
     people = generate_people((32, 32, 3))

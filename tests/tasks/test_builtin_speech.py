@@ -13,6 +13,8 @@ from nas.tasks.base import DataSet
 from nas.tasks.builtin_speech import BUILTIN_NOTICE, SEED, generate
 from nas.tasks.espeak import share_voices, voice_names
 
+pytestmark = pytest.mark.slow  # all of the builtin speech is made
+
 pytest.importorskip("espeakng_loader")
 
 
@@ -26,7 +28,6 @@ def data(cache: Path) -> DataSet:
     return get_task("kws").load("builtin", cache_dir=cache)
 
 
-@pytest.mark.slow
 def test_every_class_is_there_in_every_split(data: DataSet) -> None:
     for split, count in ((data.train, 150), (data.validation, 40), (data.test, 60)):
         assert np.bincount(split.labels).tolist() == [count] * 12

@@ -82,6 +82,7 @@ def load(tmp_path: Path, source: Path | None = None, **settings: str) -> DataSet
     return task.load(source, cache_dir=tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_without_recordings_all_is_synthesised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAS_DATA", str(tmp_path))
@@ -123,6 +124,7 @@ def record(tmp_path: Path, write_wav: Callable[..., None]) -> Record:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_few_recordings_are_trained_on_and_not_measured_on(tmp_path: Path, record: Record) -> None:
     data = load(tmp_path, record(10))

@@ -278,6 +278,7 @@ def test_an_inherited_network_scores_what_the_shared_weights_do(data: TrainingDa
         assert shared.score(point) == evaluate(shared.inherit(point), data, data.validation).value
 
 
+@pytest.mark.slow
 def test_every_network_is_better_than_chance(data: TrainingData) -> None:
     """Trained three at a time."""
     shared = training(data, held_out=0.0, recipe=RECIPE.with_(epochs=24, batch_size=30))

@@ -63,6 +63,7 @@ def loaded(sample: bytes) -> list[bytes]:
     return [b"db load %d" % len(sample), *(b"db " + chunk.hex().encode() for chunk in chunks)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt install gcc")
 def test_the_same_words_on_this_machine(network: Path, tmp_path: Path) -> None:
     """To a whole input and an inference, and to commands of words of the protocol and noise in any order."""
@@ -103,6 +104,7 @@ def test_inputs_of_real_values(autoencoder: Path, tmp_path: Path) -> None:
     assert re.sub(rb"\[[0-9.]+\]", b"", without_times(said)) == re.sub(rb"\[[0-9.]+\]", b"", without_times(expected))
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_grid_are_found_to_the_last_bit(autoencoder: Path) -> None:
     tested = open_tested(autoencoder, "ad", None)
     thresholds = np.array(_float_wire(tested).thresholds)
