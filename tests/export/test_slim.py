@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import flatbuffers
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from nas.export.flatbuffer import input_detail, load, operator_name, operator_names, tensors
