@@ -18,7 +18,7 @@ from made_data import hash_of, speech_clip, write_clip, write_picture, write_pic
 from PIL import Image
 
 from nas.errors import DataError
-from nas.tasks import task_names
+from nas.tasks import get_task, task_names
 from nas.tasks.cifar10 import CLASSES, TEST_FILE
 from nas.tasks.inventory import (
     LAYOUTS,
@@ -369,3 +369,13 @@ def test_each_copy_is_counted_once(items: list[Item]) -> None:
     found = faults(Inspection("made", tuple(items), (), {"train": ("cat", "dog"), "test": ("cat", "dog")}))
     for rule, places in expected.items():
         assert len(found.get(rule, ())) == len(places)
+
+
+@pytest.mark.slow
+def test_builtin_people_are_counted_as_they_are_drawn() -> None:
+    builtin, task = LAYOUTS["vww"].builtin, get_task("vww").fitted((24, 24, 1))
+    assert builtin is not None
+    data = task.load("builtin")
+    for split in ("train", "validation", "test"):
+        drawn = np.bincount(getattr(data, split).labels).tolist()
+        assert list(builtin.samples[split].values()) == drawn, split

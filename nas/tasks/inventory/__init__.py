@@ -99,7 +99,7 @@ _SHAPES = Builtin(
     builtin_images.BUILTIN_NOTICE,
     _alike(builtin_images.CLASSES, builtin_images.IMAGES_PER_CLASS),
 )
-_PEOPLE = Builtin("builtin-people", builtin_images.PEOPLE_NOTICE, _alike(_VWW.classes, builtin_images.IMAGES_PER_CLASS))
+_PEOPLE = Builtin("builtin-people", builtin_images.PEOPLE_NOTICE, _alike(_VWW.classes, builtin_images.PEOPLE_PER_CLASS))
 _MACHINES = Builtin(builtin_machines.NAME, builtin_machines.BUILTIN_NOTICE, _machines())
 _PHOTOGRAPHS = partial(inspect_images, classes=_VWW.classes, expected_size=_VWW.input_shape)
 
