@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
-import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import IO, Any
 from nas.errors import BusyRunError, InputError, RunFolderError
 
 LONGEST_REASON = 200  # characters
-UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # what tempfile makes of the prefix below
+UNFINISHED = ".nas-unfinished"  # ends the name of a file that is being written, and of no other
+READ_WRITE = 0o666  # less what the user's umask takes away
+LONGEST_LINE = 1 << 16  # bytes of a file to which lines are appended
 
 
 def read_bytes(path: Path, error: type[InputError] = InputError, hint: str = "") -> bytes:
@@ -88,17 +90,37 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         InputError: the folder is missing or cannot be written, or the disk is full.
     """
     with writing(path):
-        file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
         try:
-            with file:
+            with _open(unfinished, os.O_CREAT | os.O_EXCL) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)  # temporary files are private; a result is for everyone who can read the folder
-            os.replace(file.name, path)
+            os.replace(unfinished, path)
         except BaseException:
-            Path(file.name).unlink(missing_ok=True)  # Ctrl-C may come right after it took its place
+            unfinished.unlink(missing_ok=True)  # Ctrl-C may come right after it took its place
             raise
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line, which is on the disk when this returns; what a killed process left of one goes first.
+
+    Raises:
+        InputError: the file is a link, or cannot be written.
+    """
+    with writing(path), _open(path, os.O_CREAT) as file:
+        size = file.seek(0, os.SEEK_END)
+        start = file.seek(max(0, size - LONGEST_LINE))
+        file.seek(start + file.read().rfind(b"\n") + 1)
+        file.truncate()
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _open(path: Path, flags: int) -> IO[bytes]:
+    """Open a file to read and write it, never through a link, which may lead out of a folder that a stranger made."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, READ_WRITE), "r+b")
 
 
 @contextmanager
@@ -111,7 +133,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as cause:
-        raise InputError(f"cannot write {path}: {cause.strerror or cause}") from cause
+        reason = "it is a link" if cause.errno == errno.ELOOP else cause.strerror or cause
+        raise InputError(f"cannot write {path}: {reason}") from cause
 
 
 @contextmanager
@@ -122,9 +145,12 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
     Raises:
         BusyRunError: another process holds it.
+        InputError: the lock is a link.
     """
     lock = folder / ".lock"
-    with lock.open("w") as file:
+    with writing(lock):
+        file = _open(lock, os.O_CREAT)
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
@@ -132,13 +158,18 @@ def locked_folder(folder: Path) -> Iterator[None]:
         except (BlockingIOError, FileNotFoundError) as cause:
             raise BusyRunError(f"another process works in {folder}; wait for it or stop it") from cause
         try:
-            for path in folder.rglob(".*"):
-                if UNFINISHED.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+            _remove_unfinished(folder)
             yield
         finally:
             with suppress(OSError):  # a disk that cannot be written any more; the lock ends all the same
                 lock.unlink()
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names if name.endswith(UNFINISHED)):
+            if path.is_file() and not path.is_symlink():
+                path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.files import atomic_write, locked_folder, write_bytes, write_json
+from nas.files import UNFINISHED, append_line, atomic_write, locked_folder, write_bytes, write_json
 from nas.tasks.feature_cache import create_array
 
 
@@ -62,9 +62,16 @@ def test_a_failed_first_write_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_everyone_may_read_a_result(tmp_path: Path) -> None:
-    write_bytes(tmp_path / "result", b"x")
-    assert (tmp_path / "result").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_users_umask_is_respected(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_bytes(tmp_path / "result", b"x")
+        append_line(tmp_path / "lines", b"x")
+    finally:
+        os.umask(before)
+    for name in ("result", "lines"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -124,9 +131,56 @@ def test_an_array_takes_its_place_at_once(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path) -> None:
-    kept = [tmp_path / name for name in (".hidden", ".a.json.bak", "result", ".lock", ".result.0123456789")]
-    (tmp_path / "inner").mkdir()
-    for path in (*kept, tmp_path / ".result.a1_b2c3d", tmp_path / "inner" / ".run.json.abcdefgh"):
+    """Files of the user stay, whatever they are called; so do links, and what lies behind a link."""
+    names = (".hidden", ".lock", ".env.template", ".env.defaults", ".config.settings", "inner/.prettierrc.override")
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    for path in (folder / "inner", elsewhere):
+        path.mkdir(parents=True)
+    kept = [*(folder / name for name in names), elsewhere / f".run.json.01234567{UNFINISHED}"]
+    for path in (*kept, folder / f".result.01234567{UNFINISHED}", folder / "inner" / f".run.json.89abcdef{UNFINISHED}"):
         path.touch()
-    with locked_folder(tmp_path):
-        assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+    (folder / "link").symlink_to(elsewhere)
+    (folder / f".link.01234567{UNFINISHED}").symlink_to(kept[-1])
+    (folder / f".folder.01234567{UNFINISHED}").mkdir()
+    with locked_folder(folder):
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()]
+        assert sorted(files) == sorted(kept)
+        assert len([path for path in folder.iterdir() if path.is_symlink()]) == 2
+
+
+def test_what_is_being_written_has_the_mark_of_what_may_be_removed(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "result"):
+        (unfinished,) = tmp_path.iterdir()
+        with locked_folder(tmp_path):
+            assert not unfinished.exists()
+        unfinished.touch()
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Path]:
+    """A file of the user outside of a stranger's folder, which must stay as it is."""
+    path = tmp_path / "victim"
+    path.write_bytes(b"a line\nand a half")
+    yield path
+    assert path.read_bytes() == b"a line\nand a half"
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(victim)
+    with pytest.raises(InputError, match=r"cannot write .*run/\.lock: it is a link"), locked_folder(tmp_path / "run"):
+        pytest.fail("locked")
+
+
+def test_lines_are_not_appended_through_a_link(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "lines").symlink_to(victim)
+    with pytest.raises(InputError, match=r"cannot write .*lines: it is a link"):
+        append_line(tmp_path / "lines", b"more")
+
+
+@pytest.mark.parametrize("left", [b"", b"one\n", b"one\ntw", b"tw", b"x" * 200_000 + b"\ntw"], ids=len)
+def test_a_line_takes_the_place_of_one_that_was_cut_short(tmp_path: Path, left: bytes) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(left)
+    append_line(path, b"new")
+    assert path.read_bytes() == left[: left.rfind(b"\n") + 1] + b"new\n"

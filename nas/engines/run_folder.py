@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from nas.engines.base import Candidate
 from nas.errors import InputError, RunFolderError
-from nas.files import as_written, locked_folder, parse_json, read_bytes, read_json, write_json, writing
+from nas.files import append_line, as_written, locked_folder, parse_json, read_bytes, read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +103,12 @@ class RunFolder:
         write_json(self.record_file, {**self.record(), **changes})
 
     def candidates(self) -> list[Candidate]:
-        """Every finished candidate. A line that was cut short by a kill is dropped from the file."""
+        """Every finished candidate; a line that was cut short by a kill is none."""
         file = self.path / "candidates.jsonl"
         if not file.exists():
             return []
         content = read_bytes(file, RunFolderError)
         whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            os.truncate(file, len(whole))
         try:
             return [Candidate.from_json(parse_json(line, file)) for line in whole.splitlines()]
         except (ValueError, KeyError, TypeError, AttributeError, InputError) as cause:
@@ -119,11 +116,7 @@ class RunFolder:
 
     def append(self, candidate: Candidate) -> None:
         """Add one candidate; it is on the disk when this returns."""
-        path = self.path / "candidates.jsonl"
-        with writing(path), path.open("ab") as file:
-            file.write(json.dumps(candidate.to_json()).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path / "candidates.jsonl", json.dumps(candidate.to_json()).encode())
 
     def locked(self) -> AbstractContextManager[None]:
         """See ``locked_folder``."""

@@ -49,11 +49,14 @@ def test_a_line_is_only_ever_added(full: RunFolder, candidates: list[Candidate])
 
 
 @pytest.mark.parametrize("cut", [1, 2, 50])
-def test_a_line_cut_short_by_a_kill_is_dropped(full: RunFolder, candidates: list[Candidate], cut: int) -> None:
+def test_a_line_cut_short_by_a_kill_is_none_and_reading_does_not_change_the_file(
+    full: RunFolder, candidates: list[Candidate], cut: int
+) -> None:
     file = full.path / "candidates.jsonl"
     content = file.read_bytes()
     file.write_bytes(content[:-cut])
     assert full.candidates() == candidates[:2]
+    assert file.read_bytes() == content[:-cut]
     full.append(candidates[2])
     assert file.read_bytes() == content
 
