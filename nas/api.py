@@ -54,7 +54,7 @@ def resume(run: str | Path, *, storage: str | None = None, reporter: Reporter | 
 
     Args:
         run: its folder.
-        storage: that of the run again, where it has a password.
+        storage: that of the run again, where it has one.
         reporter: told how the work goes.
 
     Raises:

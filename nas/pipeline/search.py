@@ -79,10 +79,11 @@ def resume_search(folder: Path, reporter: Reporter, storage: str | None = None) 
     Args:
         folder: of the run.
         reporter: told how the work goes.
-        storage: that of the run again, with its password, which is not written down.
+        storage: that of the run again. The record alone is not believed: a run folder may come from a stranger, and a
+            storage is a file or a server elsewhere. Nor does the record hold the password.
 
     Raises:
-        InputError: the storage has a password and was not given, or another one was.
+        InputError: the run has a storage and none was given, or another one was.
         RunFolderError: no run there, one that is finished, or one whose space file has changed since.
     """
     run = RunFolder.open(folder)
@@ -98,13 +99,13 @@ def resume_search(folder: Path, reporter: Reporter, storage: str | None = None) 
             if not isinstance(record.get(key, 0), int | float):
                 raise RunFolderError(f"{run.record_file}: {key} is {record[key]!r}, expected a number")
         options = SearchOptions.from_json(request, run.record_file)
+        if storage is None and options.storage is not None:
+            raise InputError(
+                f"{folder} was started with --storage {options.storage}: give --storage with --resume again"
+            )
         if storage is not None and without_password(storage) != options.storage:
             raise InputError(f"{folder} was started with --storage {options.storage}, not {without_password(storage)}")
-        if storage is None and options.storage is not None and "***" in options.storage:
-            raise InputError(
-                f"the password of {options.storage} is not written down: give --storage with --resume again"
-            )
-        plan = plan_search(replace(options, storage=storage or options.storage))
+        plan = plan_search(replace(options, storage=storage))
         if plan.space.sha256 != sha256:
             raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")
         return _carry_out(run, plan, reporter)
@@ -127,8 +128,9 @@ def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchRe
         return _search(run, plan, session)
     except KeyboardInterrupt as cause:
         run.update(status="interrupted")
+        again = f" --storage {shown_storage(options.storage)}" if options.storage else ""
         raise InterruptedRunError(
-            f"interrupted; {_so_far(run, plan.task.metric)}go on with: nas search --resume {run.path}"
+            f"interrupted; {_so_far(run, plan.task.metric)}go on with: nas search --resume {run.path}{again}"
         ) from cause
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError
+from nas.errors import InputError, InterruptedRunError
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions, SearchPlan, plan_search
-from nas.pipeline.search import first_record, resume_search
+from nas.pipeline.search import first_record, resume_search, start_search
 
 SECRET = "postgresql://me:hunter2@localhost:1/nas"
 SHOWN = "postgresql://me:***@localhost:1/nas"
@@ -30,7 +30,10 @@ def test_a_password_is_not_written_down() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (None, "is not written down: give --storage with --resume again"),
+        (
+            None,
+            r"was started with --storage postgresql://me:\*\*\*@localhost:1/nas: give --storage with --resume again",
+        ),
         ("sqlite:///study.db", r"was started with --storage postgresql://me:\*\*\*@localhost:1/nas, not sqlite"),
     ],
 )
@@ -38,6 +41,26 @@ def test_a_resumed_run_needs_the_same_storage(tmp_path: Path, given: str | None,
     run = RunFolder.create(tmp_path / "run", first_record(plan(storage=SECRET)))
     with pytest.raises(InputError, match=told):
         resume_search(run.path, Reporter(), given)
+
+
+def test_a_storage_that_only_the_record_names_is_left_alone(tmp_path: Path) -> None:
+    """The record may be a stranger's, and the journal would grow in a file of the user."""
+    victim = tmp_path / ".bash_profile"
+    run = RunFolder.create(tmp_path / "run", first_record(plan(storage=f"journal:{victim}")))
+    with pytest.raises(InputError, match="give --storage with --resume again"):
+        resume_search(run.path, Reporter())
+    assert not victim.exists()
+
+
+def test_an_interrupted_run_tells_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nas.pipeline.search.open_run_session", interrupted)
+    with pytest.raises(InterruptedRunError, match=rf"--resume {tmp_path}/run --storage postgresql://me:\*\*\*@"):
+        start_search(plan(storage=SECRET), tmp_path / "run", Reporter())
+    with pytest.raises(InterruptedRunError):
+        resume_search(tmp_path / "run", Reporter(), SECRET)
 
 
 @pytest.mark.slow
