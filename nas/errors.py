@@ -11,7 +11,7 @@
     │       └── BusyRunError      2  one in which another process works
     ├── InfeasibleError           3  no network of the space fits the budget
     ├── ValidationError           4  the exported file does not fit, or outputs disagree
-    └── InterruptedRunError     130  stopped by the user; the run can be resumed
+    └── InterruptedRunError     130  stopped by Ctrl-C, SIGTERM or SIGHUP; the run can be resumed
 
 A message is one or two lines: what was asked, what was found, where, and the nearest thing that works.
 """

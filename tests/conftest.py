@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -19,6 +20,7 @@ from small_builtin import shrink
 from warm_converter import WarmConverter
 
 from nas.cli.app import main
+from nas.cli.signals import SIGNALS
 from nas.space import SearchSpace, load_space
 
 TOY_SPACE = """\
@@ -220,8 +222,13 @@ def call_nas(
 
     def call(*words: str | Path) -> Finished:
         monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
         return Finished(int(ended.value.code or 0), *capsys.readouterr())
 
     return call

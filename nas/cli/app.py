@@ -21,6 +21,7 @@ from nas.cli.lists import mcus, spaces
 from nas.cli.plan import plan
 from nas.cli.report import report
 from nas.cli.search import search
+from nas.cli.signals import INTERRUPTED, interrupt_on_signals
 from nas.cli.submit import submit
 from nas.cli.train import train
 from nas.cli.validate import validate
@@ -68,12 +69,13 @@ def main() -> None:
     # OpenMP threads that spin while they wait starve each other where anything else runs: training two networks side
     # by side on two cores was 7 to 14 times slower with spinning. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    interrupt_on_signals()
     try:
         app()
     except NasError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", INTERRUPTED)
     except OSError as error:
         _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:

@@ -32,9 +32,10 @@ def dut(
     if clock not in list(Time):
         raise InputError(f"--clock {clock}: expected {', '.join(Time)}")
     device = make_device(model, task, target, Time(clock))
-    with open_port(pty) as port:
-        typer.echo(f"{task} on {target} answers at {port.name}{f', {pty}' if pty else ''}; Ctrl-C ends it", err=True)
-        try:
+    try:
+        with open_port(pty) as port:
+            where = f"{port.name}{f', {pty}' if pty else ''}"
+            typer.echo(f"{task} on {target} answers at {where}; Ctrl-C ends it", err=True)
             serve(device, port)
-        except KeyboardInterrupt:
-            typer.echo("ended", err=True)
+    except KeyboardInterrupt:
+        typer.echo("ended", err=True)
