@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,17 @@ except KeyboardInterrupt:
         signal.raise_signal(signal.SIGINT)
     print("clean", flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def foreground() -> Iterator[None]:
+    """Shells start background jobs with SIGINT ignored, and children inherit that: here it is as in the foreground."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -61,7 +72,10 @@ def test_the_link_to_a_port_goes_with_its_device(
         assert "Ctrl-C ends it" in device.stderr.readline()
         assert link.is_symlink()
         device.send_signal(number)
-        assert device.wait(60) == 0
+        try:
+            assert device.wait(60) == 0
+        finally:
+            device.kill()
     assert not os.path.lexists(link)
 
 
