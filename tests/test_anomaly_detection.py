@@ -27,6 +27,7 @@ def test_the_price_is_told_for_windows_and_for_patches(call_nas: Call) -> None:
         assert f"space     {space}:" in told
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "limits"),

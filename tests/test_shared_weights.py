@@ -77,6 +77,7 @@ def test_the_default_engine_descends_and_its_winner_uses_the_budget(nas: Nas, un
     assert b"</svg>" in (nas.folder / "unbroken" / "descent.svg").read_bytes()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
 def test_an_interrupted_descent_goes_on_as_if_it_had_not_been(
     nas: Nas, unbroken: dict[str, Any], number: signal.Signals, code: int

@@ -109,6 +109,7 @@ def test_it_goes_where_the_loss_is_least_if_the_budget_allows_it() -> None:
     assert epochs[-1].held_out_loss < 0.02
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_files("search_spaces"))
 def test_it_starts_where_even_networks_just_meet_the_budget(name: str) -> None:

@@ -46,6 +46,7 @@ def around(space: SearchSpace, rng: random.Random) -> Budget:
     return Budget(**{name: int(getattr(found, name) * rng.uniform(1, 1.5)) for name in BOUNDS})
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_budget_is_kept_and_used(name: str) -> None:

@@ -30,6 +30,7 @@ def feasible(space: SearchSpace, budget: Budget) -> set[Architecture]:
     return {point for point in every_network(space) if budget.admits(point)}
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
 @pytest.mark.parametrize("name", SHIPPED)
@@ -104,6 +105,7 @@ def test_engines_find_all_that_fits_where_the_smallest_network_does_not(
     assert len(found) == len(set(searcher.evaluated))
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 @every_engine
 @pytest.mark.parametrize("name", ["ic_resnet", "vww_micronet_50"])
