@@ -1,4 +1,4 @@
-"""Conversions in forks of one process that has imported TensorFlow: 1.5 s each in place of 4.5 s.
+"""Conversions in forks of one process that has imported TensorFlow: 2 s each in place of 4.5 s.
 
 A fork that has converted nothing yet is as fresh as a new process, and writes the same bytes
 (``tests/export/test_tflite.py`` compares them). Workers of pytest-xdist share what they have converted.
