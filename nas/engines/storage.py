@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 import time
 import types
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from nas.engines.base import StudyPlace
 from nas.engines.patience import patient
@@ -63,17 +65,25 @@ def storage_errors(place: StudyPlace) -> Iterator[None]:
     """
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as cause:
-        raise _failed(place, _deepest(cause)) from cause
-    except Exception as cause:
+    except Exception as error:
+        # Optuna forgets a variable where it can neither write the end of a trial nor read the trial
+        cause = error.__context__ if isinstance(error, UnboundLocalError) else error
+        if isinstance(cause, StorageInternalError | SQLAlchemyError):
+            raise _failed(place, _deepest(cause)) from error
         if type(cause).__module__.partition(".")[0] not in ("grpc", "psycopg", "pymysql"):
             raise
-        raise _failed(place, cause) from cause
+        assert cause is not None
+        raise _failed(place, cause) from error
 
 
 def _failed(place: StudyPlace, cause: BaseException) -> InputError:
     details = getattr(cause, "details", None)  # of gRPC, whose text is a dump of several lines
     said = (details() if callable(details) else str(cause)).strip() or type(cause).__name__
+    if said == "database is locked":
+        return InputError(
+            f"--storage {place.shown}: another program kept the file locked for {LOCK_SECONDS} seconds\n"
+            "close what holds it open, then give the same command again"
+        )
     return InputError(
         f"--storage {place.shown} cannot be used: {said.splitlines()[0]}\nis it {ACCEPTED}, and reachable?"
     )
@@ -96,7 +106,7 @@ def _database(place: StudyPlace, kind: str) -> RDBStorage:
         connect = {"timeout": LOCK_SECONDS}
     elif kind == "postgresql":
         connect["client_encoding"] = "utf8"  # in a data base without one, text would come as bytes
-    kind_of_storage = patient(RDBStorage, place.tell) if kind in DRIVERS else RDBStorage
+    kind_of_storage = patient(RDBStorage, place.tell) if kind in DRIVERS else FileStorage
     for last in (False,) * (FIRST_TRIES - 1) + (True,):
         try:
             return kind_of_storage(
@@ -118,6 +128,34 @@ def _database(place: StudyPlace, kind: str) -> RDBStorage:
                 raise
             time.sleep(0.2)
     raise AssertionError
+
+
+class FileStorage(RDBStorage):
+    """SQLite, each of whose transactions excludes all others from its first statement on.
+
+    Optuna reads the state of a trial ``FOR UPDATE`` before it sets another, which SQLite does not know: two workers
+    would both take the trial of one that died, and both train its network.
+
+    Who has waited ``LOCK_SECONDS`` in vain does not wait again for what it has to write before it ends.
+    """
+
+    waits_until = math.inf  # time.monotonic of the end, while the file is locked
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        event.listen(self.engine, "begin", self._begin)
+
+    def _begin(self, connection: Connection) -> None:
+        self.waits_until = min(self.waits_until, time.monotonic() + LOCK_SECONDS)
+        left_ms = max(0, int(1000 * (self.waits_until - time.monotonic())))
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {left_ms}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self.waits_until = math.inf
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """One that finds the file locked is left out; the thread must live to write the next."""
+        with suppress(OperationalError, StorageInternalError):
+            super().record_heartbeat(trial_id)
 
 
 def _journal(path: str) -> JournalStorage:

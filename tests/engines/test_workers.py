@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 from postgres import CannotStartError, Server, postgres_server
 
 from nas.engines import StudyPlace, get_engine
+from nas.engines.storage import open_storage
 from nas.errors import InputError
+from nas.space import Architecture
 
 WORKER = str(Path(__file__).with_name("study_worker.py"))
 WAIT_SECONDS = 90
@@ -106,6 +114,33 @@ def test_on_one_machine(start: Callable[..., Worker], tmp_path: Path) -> None:
     check_that_a_killed_workers_trial_is_retried(start, f"sqlite:///{tmp_path}/study.db")
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_of_two_workers_one_retries_the_trial_of_a_third(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find it dead at the same moment: each waits a second between looking at its state and setting another."""
+    place = StudyPlace(f"sqlite:///{tmp_path}/study.db", "toy", {}, heartbeat_seconds=1, grace_seconds=1)
+    storages = [open_storage(place) for _ in range(3)]
+    study_id = storages[0].create_new_study([StudyDirection.MAXIMIZE], "toy")
+    storages[0].record_heartbeat(storages[0].create_new_trial(study_id))
+    time.sleep(2.5)
+    both_have_looked = threading.Barrier(2, timeout=1)
+
+    def look(trial_id: int, state: TrialState) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both_have_looked.wait()
+        BaseStorage.check_trial_is_updatable(storages[0], trial_id, state)
+
+    def work(storage: BaseStorage) -> None:
+        monkeypatch.setattr(storage, "check_trial_is_updatable", look)
+        optuna.storages.fail_stale_trials(optuna.load_study(study_name="toy", storage=storage))
+
+    threads = [threading.Thread(target=work, args=[storage]) for storage in storages[1:]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [trial.state for trial in storages[0].get_all_trials(study_id)] == [TrialState.FAIL, TrialState.WAITING]
+
+
 @pytest.mark.slow
 def test_on_a_postgresql_server(start: Callable[..., Worker], server: Server) -> None:
     check_that_a_killed_workers_trial_is_retried(start, server.url())
@@ -144,6 +179,29 @@ def test_a_server_that_stays_away_is_told(searcher: Any, monkeypatch: pytest.Mon
     assert str(found.value).count("\n") == 1
     assert len(told) == 1
     assert "is away" in told[0]
+
+
+def test_a_file_that_stays_locked_is_told(
+    searcher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After the one wait that is documented, however much was to be written; heartbeats say nothing of it."""
+    monkeypatch.setattr("nas.engines.storage.LOCK_SECONDS", 2)
+    place = StudyPlace(f"sqlite:///{tmp_path}/study.db", "toy", {}, heartbeat_seconds=1)
+    candidates = get_engine("random")(replace(searcher.request(3), study=place))
+    next(candidates)
+    other = sqlite3.connect(tmp_path / "study.db")
+
+    def score(architecture: Architecture) -> float:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(1.5)
+        return 0.0
+
+    searcher.score = score
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"study.db: another program kept the file locked for 2 seconds\n"):
+        list(candidates)
+    assert 2 <= time.monotonic() - started < 5
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
