@@ -11,12 +11,12 @@ from nas.engines.base import (
     SearchRequest,
     StudyPlace,
     best,
-    without_password,
 )
 from nas.engines.dnas import search_dnas
 from nas.engines.front import pareto_front
 from nas.engines.nsga2 import search_nsga2
 from nas.engines.random_engine import search_random
+from nas.engines.storage_url import without_secrets
 from nas.engines.tpe import search_tpe
 from nas.errors import InputError
 
@@ -34,7 +34,7 @@ __all__ = [
     "best",
     "get_engine",
     "pareto_front",
-    "without_password",
+    "without_secrets",
 ]
 
 

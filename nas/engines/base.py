@@ -7,7 +7,6 @@ twice; the iteration ends when ``stop`` says so, when ``limit`` is reached or wh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.budget import Budget
 from nas.cost.model import Cost
+from nas.engines.storage_url import without_secrets
 from nas.space import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -70,11 +70,6 @@ class Candidate:
         )
 
 
-def without_password(url: str) -> str:
-    """The URL of a storage as it may be shown and written down."""
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", url))
-
-
 @dataclass(frozen=True, slots=True)
 class StudyPlace:
     """Where a study is kept that several workers share, and what they must agree on.
@@ -98,8 +93,8 @@ class StudyPlace:
 
     @property
     def shown(self) -> str:
-        """The URL without its password, for messages and records."""
-        return without_password(self.url)
+        """The URL without its secrets, for messages and records."""
+        return without_secrets(self.url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from nas.engines.base import Candidate
 from nas.errors import InputError, RunFolderError
 from nas.files import append_line, as_written, locked_folder, parse_json, read_bytes, read_json, write_json
+from nas.folders import RUN, require_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class RunFolder:
         """Make a new folder and write its record.
 
         Raises:
-            RunFolderError: the place cannot be written, or holds a run already.
+            RunFolderError: the place cannot be written, or holds a run already, or a link; see ``nas.folders``.
         """
         run = cls(path)
+        require_own(path, RUN)
         if run.record_file.exists():
             raise RunFolderError(f"{path} holds a run already: go on with --resume {path}, or give another --out")
         try:
@@ -63,12 +65,24 @@ class RunFolder:
         """A folder that is there.
 
         Raises:
-            RunFolderError: there is no run in it.
+            RunFolderError: there is no run in it, or a link; see ``nas.folders``.
         """
         run = cls(path)
+        require_own(path, RUN)
         if not run.record_file.is_file():
             raise RunFolderError(f"no run in {path}: there is no {run.record_file}")
         return run
+
+    def model_file(self) -> Path:
+        """The INT8 file of the winner.
+
+        Raises:
+            RunFolderError: nothing is exported yet.
+        """
+        path = self.winner / "model.tflite"
+        if not path.is_file():
+            raise RunFolderError(f"the run in {self.path} has no model yet: there is no {path}")
+        return path
 
     def record(self) -> dict[str, Any]:
         """What ``run.json`` says.

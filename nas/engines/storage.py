@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from nas.engines.base import StudyPlace
 from nas.engines.patience import patient
+from nas.engines.storage_url import hide_secrets
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def storage_errors(place: StudyPlace) -> Iterator[None]:
 def _failed(place: StudyPlace, cause: BaseException) -> InputError:
     details = getattr(cause, "details", None)  # of gRPC, whose text is a dump of several lines
     said = (details() if callable(details) else str(cause)).strip() or type(cause).__name__
+    said = hide_secrets(said, place.url)
     if said == "database is locked":
         return InputError(
             f"--storage {place.shown}: another program kept the file locked for {LOCK_SECONDS} seconds\n"

@@ -16,6 +16,7 @@ from typing import Any
 from nas.ablation.study import Study
 from nas.errors import InterruptedRunError, NasError, RunFolderError
 from nas.files import as_written, read_json, write_json
+from nas.folders import STUDY, require_own
 from nas.pipeline.cell import BUSY, end_with, run_cell
 from nas.pipeline.page import FILE as PAGE
 from nas.pipeline.page import embedded
@@ -69,6 +70,7 @@ def resume_study(folder: Path) -> tuple[Study, list[Cell]]:
         RunFolderError: there is none.
     """
     record = folder / RECORD
+    require_own(folder, STUDY)
     if not record.is_file():
         raise RunFolderError(f"no study in {folder}: there is no {record}")
     with as_written(record, RunFolderError):
@@ -83,6 +85,7 @@ def default_folder(study: Study) -> Path:
 
 
 def _claim(study: Study, folder: Path) -> None:
+    require_own(folder, STUDY)
     record, asked = folder / RECORD, study.model_dump(mode="json", by_alias=True)
     if record.is_file():
         if read_json(record, RunFolderError) != asked:

@@ -16,7 +16,7 @@ from nas.cost.latency import Latency
 from nas.cost.lowering import lower
 from nas.cost.model import Cost
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError, RunFolderError
+from nas.errors import InputError
 from nas.export.model_reader import read_model
 from nas.export.slim import slim
 from nas.files import write_bytes
@@ -162,12 +162,9 @@ def read_model_file(path: Path) -> bytes:
 
 def _run_cost(folder: Path) -> ModelCost:
     """Of the exported winner; its layers have no names in the file, but in the architecture."""
-    winner = RunFolder.open(folder).winner
-    path = winner / "model.tflite"
-    if not path.is_file():
-        raise RunFolderError(f"the run in {folder} has no model yet: there is no {path}")
+    model = RunFolder.open(folder).model_file().read_bytes()
     architecture = find_architecture(str(folder))
-    found = _file_cost(str(folder), path.read_bytes(), architecture)
+    found = _file_cost(str(folder), model, architecture)
     return _timed(found, architecture.graph)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nas.budget import McuSpec, load_mcu
 from nas.cost.instructions import FOLDER, load_core
+from nas.engines.run_folder import RunFolder
 from nas.errors import InputError
 from nas.export.c.emit import write_c
 from nas.export.c.program import Program, make_program
@@ -118,7 +119,7 @@ def export_c(what: Path, folder: Path) -> Program:
     Raises:
         InputError: no such model, an operator without kernel, or the folder cannot be written or holds other things.
     """
-    path = what / "winner" / "model.tflite" if what.is_dir() else what
+    path = RunFolder.open(what).model_file() if what.is_dir() else what
     name = identifier(folder.resolve().name)
     name = f"{name}_{MODEL}" if name in TAKEN else name
     if folder.is_dir() and any(folder.iterdir()) and not (folder / f"{name}.h").is_file():

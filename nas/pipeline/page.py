@@ -14,6 +14,7 @@ from nas.engines.run_folder import RunFolder
 from nas.errors import InputError, NasError, RunFolderError
 from nas.files import read_json, write_bytes
 from nas.pipeline.cost import ModelCost, find_cost
+from nas.pipeline.published import published_options
 from nas.pipeline.request import SearchOptions
 from nas.report.memory_plot import render_memory_plot
 from nas.report.page import Card, ClassRow, Page, Picture, classes_of, layers_of, render_page
@@ -182,12 +183,14 @@ def _published(report: dict[str, Any]) -> list[KnownNetwork]:
 
 
 def _command(record: dict[str, Any]) -> str:
-    """What was typed, as far as it is no default."""
+    """What was typed, as far as it is no default, and is anybody else's business."""
     if "request" not in record:
-        flags = {name: record.get(name) for name in ("epochs", "seed", "data", "teacher", "qat")}
-        return shlex.join(["nas", "train", str(record.get("train", "RUN/")), *_flags({**flags, **record["settings"]})])
+        asked = published_options(record)
+        flags = {name: asked.get(name) for name in ("epochs", "seed", "data", "teacher", "qat")}
+        return shlex.join(["nas", "train", str(asked.get("train", "RUN/")), *_flags({**flags, **record["settings"]})])
     usual = {field.name: field.default for field in fields(SearchOptions)}
-    given = {key: value for key, value in record["request"].items() if key == "task" or value != usual.get(key)}
+    asked = published_options(record["request"])
+    given = {key: value for key, value in asked.items() if key == "task" or value != usual.get(key)}
     settings = given.pop("settings", {})
     return shlex.join(["nas", "search", *_flags({**given, **settings})])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import __version__
-from nas.engines import Candidate, SearchRequest, best, get_engine, without_password
+from nas.engines import Candidate, SearchRequest, best, get_engine, without_secrets
 from nas.engines.run_folder import RunFolder
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
 from nas.files import write_bytes
@@ -103,8 +103,8 @@ def resume_search(folder: Path, reporter: Reporter, storage: str | None = None) 
             raise InputError(
                 f"{folder} was started with --storage {options.storage}: give --storage with --resume again"
             )
-        if storage is not None and without_password(storage) != options.storage:
-            raise InputError(f"{folder} was started with --storage {options.storage}, not {without_password(storage)}")
+        if storage is not None and without_secrets(storage) != options.storage:
+            raise InputError(f"{folder} was started with --storage {options.storage}, not {without_secrets(storage)}")
         plan = plan_search(replace(options, storage=storage))
         if plan.space.sha256 != sha256:
             raise RunFolderError(f"{plan.space.origin} has changed since {folder} was started; start a new run")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.engines import StudyPlace, without_password
+from nas.engines import StudyPlace, without_secrets
 from nas.pipeline.request import SearchPlan, plan_search
 from nas.pipeline.session import Session
 
@@ -24,5 +24,5 @@ def study_place(plan: SearchPlan, session: Session, epochs: int) -> StudyPlace |
 
 
 def shown_storage(storage: str | None) -> str | None:
-    """The URL of a storage as it is written down, without its password."""
-    return None if storage is None else without_password(storage)
+    """The URL of a storage as it is written down, without its secrets."""
+    return None if storage is None else without_secrets(storage)

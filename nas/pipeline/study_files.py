@@ -91,6 +91,6 @@ def _page(study: Study, rows: Sequence[Row], picture: bytes, folder: Path) -> St
         Picture("Every arm", picture, "A dot for each run, red where it does not fit; the mean and its 95 % interval."),
         head,
         table,
-        f"nas ablate --resume {folder}",
-        f"mcu-nas {__version__}; every run has its own report in {folder / 'runs'}.",
+        f"nas ablate --resume {folder.name}",
+        f"mcu-nas {__version__}; every run has its own report in runs/.",
     )

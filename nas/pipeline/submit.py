@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError
+from nas.errors import InputError, RunFolderError
 from nas.export.c_source import identifier
-from nas.files import locked_folder, read_json, write_bytes, write_json
+from nas.files import as_written, locked_folder, read_bytes, read_json, write_bytes, write_json
+from nas.folders import SUBMISSION, require_own
 from nas.harness.mlperf.runner import DirectLink, Runner
 from nas.harness.mlperf.session import LIST, open_session
 from nas.pipeline.bench import MeterPort, Mode, measure
 from nas.pipeline.dut import BENCHMARKS, Time, make_device
 from nas.pipeline.emulate import Target, emulate, export_c, find_target
+from nas.pipeline.published import published_options, published_proof, published_record
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.tested import open_tested
 from nas.submission.tree import CHECKLIST, Result, checklist, describe_system, readme
 from nas.units import format_score
 
-KEPT = ("model.tflite", "arch.json", "validation.json")  # of a winner
+KEPT = ("model.tflite", "arch.json")  # of a winner
 Measures = Callable[[Mode, Path], dict[str, Any]]
 MEASURED = "measured.json"  # beside a run's code: so that a killed command goes on
 
@@ -78,6 +80,7 @@ def write_submission(
     folders = {run: _evaluation(data, BENCHMARKS[tasks[run]]) for run in runs}
     root = out / "open" / organisation
     out.mkdir(parents=True, exist_ok=True)
+    require_own(out, SUBMISSION)
     with locked_folder(out):
         for run in runs:
             where = partial(_on_board, board) if board else partial(_emulated, place)
@@ -124,7 +127,7 @@ def _evaluation(data: Path, benchmark: str) -> Path:
 
 def _is_measured(record: Path, run: Path) -> bool:
     kept = record.parent / "model.tflite"
-    return record.is_file() and kept.is_file() and kept.read_bytes() == (run / "winner" / "model.tflite").read_bytes()
+    return record.is_file() and kept.is_file() and kept.read_bytes() == RunFolder.open(run).model_file().read_bytes()
 
 
 def _read(record: Path) -> Result:
@@ -206,14 +209,18 @@ def _on_board(
 
 def _write_code(run: Path, task: str, code: Path) -> None:
     """The network, and how it was made."""
+    opened = RunFolder.open(run)
     for name in KEPT:
-        shutil.copyfile(run / "winner" / name, code / name)
-    shutil.copyfile(run / "run.json", code / "run.json")
+        write_bytes(code / name, read_bytes(opened.winner / name, RunFolderError))
+    record, proof = opened.record(), opened.winner / "validation.json"
+    with as_written(opened.record_file, RunFolderError):
+        write_json(code / "run.json", published_record(record))
+        asked = published_options(record.get("request", record))
+    with as_written(proof, RunFolderError):
+        write_json(code / "validation.json", published_proof(read_json(proof, RunFolderError)))
     export_c(run, code / f"{task}_c")
-    record = RunFolder.open(run).record()
-    asked = record.get("request", record)
     flags = {
-        "data": Path(asked.get("data") or "DATA").name,  # where it lies on this machine is nobody's business
+        "data": Path(asked.get("data") or "DATA").name,
         "seed": asked.get("seed", 0),
         "epochs": record.get("winner_epochs") or asked.get("epochs"),
         "teacher": asked.get("teacher"),

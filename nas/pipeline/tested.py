@@ -58,10 +58,7 @@ def open_tested(what: Path, task_name: str, data: str | None) -> Tested:
 def _find_model(what: Path) -> tuple[Path, RunFolder | None]:
     if what.is_dir():
         run = RunFolder.open(what)
-        path = run.winner / "model.tflite"
-        if not path.is_file():
-            raise RunFolderError(f"the run in {what} has no model yet: there is no {path}")
-        return path, run
+        return run.model_file(), run
     if not what.is_file():
         raise InputError(f"no model {what}: give a run folder or a .tflite file")
     return what, None

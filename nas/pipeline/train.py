@@ -116,9 +116,9 @@ def _fitted(
 
 def _run_folder(folder: Path, record: dict[str, Any]) -> RunFolder:
     """A new folder, or the one of the same training that was interrupted, which then goes on from its last epoch."""
-    run, asked = RunFolder(folder), json.loads(json.dumps(record))  # as it is read back: lists in place of tuples
-    if not run.record_file.exists():
+    if not RunFolder(folder).record_file.exists():
         return RunFolder.create(folder, record)
+    run, asked = RunFolder.open(folder), json.loads(json.dumps(record))  # as it is read back: lists in place of tuples
     known = run.record()
     if known.get("status") == "done":
         raise RunFolderError(f"the training in {folder} is finished: see {folder / 'result.json'}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.errors import InputError, SpecError
 from nas.files import read_json
+from nas.folders import RUN, require_own
 from nas.space.architecture import Architecture
 from nas.space.space import SearchSpace
 from nas.space.spec import SpaceSpec, read_toml
@@ -71,6 +72,7 @@ def find_architecture(what: str) -> Architecture:
     """
     path = Path(what)
     if path.is_dir():
+        require_own(path, RUN)
         path = path / "winner" / "arch.json"
     if path.is_file():
         return Architecture.from_json(read_json(path), path)

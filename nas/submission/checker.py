@@ -65,24 +65,32 @@ class _Checker:
         for place in sorted(self.root.iterdir()):
             if place.name in rules.BESIDE_DIVISIONS or (place.is_file() and place.name == "README.md"):
                 continue
-            if place.name not in rules.DIVISIONS or not place.is_dir():
+            if unreadable := list(self._unreadable(place)):
+                yield from unreadable
+            elif place.name not in rules.DIVISIONS or not place.is_dir():
                 yield self._bad(place, f"is no division: expected {' or '.join(rules.DIVISIONS)}")
-                continue
-            for organisation in sorted(path for path in place.iterdir() if path.is_dir()):
-                yield from self._tree(organisation)
-                yield from self._organisation(organisation)
+            else:
+                for organisation in sorted(path for path in place.iterdir() if path.is_dir()):
+                    yield from self._tree(organisation)
+                    yield from self._organisation(organisation)
 
     def _bad(self, path: Path, text: str, official: bool = True) -> Finding:
         return Finding(str(path.relative_to(self.root)), text, official)
 
-    def _tree(self, organisation: Path) -> Iterator[Finding]:
-        """Names, links and sizes of everything that is handed in."""
-        for path in sorted(organisation.rglob("*")):
+    def _unreadable(self, place: Path) -> Iterator[Finding]:
+        """What leads out of the tree or is too large; nothing of a division that holds such is read."""
+        for path in [place, *sorted(place.rglob("*"))]:
             if path.is_symlink():
                 yield self._bad(path, "is a symbolic link")
             elif path.is_file() and path.stat().st_size > rules.MOST_BYTES:
                 yield self._bad(path, f"has {path.stat().st_size:,} bytes, at most {rules.MOST_BYTES:,} may be")
-            elif path.name == "__pycache__":
+            elif not path.is_file() and not path.is_dir():
+                yield self._bad(path, "is neither a file nor a folder")
+
+    def _tree(self, organisation: Path) -> Iterator[Finding]:
+        """Names of everything that is handed in."""
+        for path in sorted(organisation.rglob("*")):
+            if path.name == "__pycache__":
                 yield self._bad(path, "must not be handed in")
             elif path.is_dir() and not any(path.iterdir()):
                 yield self._bad(path, "is empty")

@@ -309,11 +309,18 @@ def test_a_study_behind_a_grpc_proxy(in_study: Callable[..., Any], sqlite: Study
     [
         ("sqlite:///a.db", "sqlite:///a.db"),
         ("postgresql://nas:secret@host/db", "postgresql://nas:***@host/db"),
-        ("postgresql://nas@host/db?user=a&password=secret&x=1", "postgresql://nas@host/db?user=a&password=***&x=1"),
+        ("postgresql://nas@host/db?user=a&password=secret&x=1", "postgresql://nas@host/db?user=a&password=***&x=***"),
         ("mysql://nas:se@cret@host:3306/db", "mysql://nas:***@host:3306/db"),
+        ("postgresql://nas:pa/ss@host/db", "postgresql://nas:***@host/db"),
+        ("postgresql://nas:pa@s/s@host/db", "postgresql://***"),
+        ("postgresql://nas:pass@host:5x/db", "postgresql://***"),
+        ("postgresql:/nas:pass@host/db", "***"),
+        ("postgresql://host/db?sslmode=require&sslpassword=p", "postgresql://host/db?sslmode=require&sslpassword=***"),
+        ("mysql://nas@host/db?passwd=p&token=t", "mysql://nas@host/db?passwd=***&token=***"),
+        ("journal:/home/a@b/study", "journal:/home/a@b/study"),
     ],
 )
-def test_a_password_is_not_shown(url: str, shown: str) -> None:
+def test_secrets_are_not_shown(url: str, shown: str) -> None:
     assert StudyPlace(url, "toy", {}).shown == shown
 
 
