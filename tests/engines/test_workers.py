@@ -90,8 +90,14 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def check_that_a_killed_workers_trial_is_retried(start: Callable[..., Worker], url: str) -> None:
+@pytest.mark.slow
+@pytest.mark.sweep
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_killed_workers_trial_is_retried(
+    kind: str, start: Callable[..., Worker], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Two start together; one is killed in its second trial; a third joins by the same command."""
+    url = f"sqlite:///{tmp_path}/study.db" if kind == "sqlite" else request.getfixturevalue("server").url()
     victim, survivor = start(url, hang_at=2), start(url)
     victim.wait_for("started", 2)
     victim.process.kill()
@@ -107,11 +113,6 @@ def check_that_a_killed_workers_trial_is_retried(start: Callable[..., Worker], u
     evaluated = [first, *started]
     assert sorted(line["started"] for line in evaluated) == [candidate["number"] for candidate in found]
     assert len({line["network"] for line in evaluated}) == LIMIT
-
-
-@pytest.mark.slow
-def test_on_one_machine(start: Callable[..., Worker], tmp_path: Path) -> None:
-    check_that_a_killed_workers_trial_is_retried(start, f"sqlite:///{tmp_path}/study.db")
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -139,11 +140,6 @@ def test_of_two_workers_one_retries_the_trial_of_a_third(tmp_path: Path, monkeyp
     for thread in threads:
         thread.join()
     assert [trial.state for trial in storages[0].get_all_trials(study_id)] == [TrialState.FAIL, TrialState.WAITING]
-
-
-@pytest.mark.slow
-def test_on_a_postgresql_server(start: Callable[..., Worker], server: Server) -> None:
-    check_that_a_killed_workers_trial_is_retried(start, server.url())
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ def study(factors: dict[str, Any], **options: Any) -> Study:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", list_files("search_spaces/studies"))
 def test_the_studies_that_ship_can_be_run(name: str, tmp_path: Path) -> None:
     cells = plan_study(load_study(name), tmp_path)

@@ -3,8 +3,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,16 +233,6 @@ def test_a_damaged_file_is_read_or_told(tmp_path_factory: pytest.TempPathFactory
         assert images.shape == (len(labels), 32, 32, 3)
         assert labels.min() >= 0
         assert labels.max() <= 9
-
-
-@pytest.mark.slow
-def test_the_real_data_set(shared_data: Path, tmp_path: Path) -> None:
-    unpack = [sys.executable, str(shared_data / "unpack.py"), "cifar10", str(tmp_path)]
-    subprocess.run(unpack, check=True, capture_output=True)
-    data = read_cifar10(tmp_path)
-    for split, count in ((data.train, 4500), (data.validation, 500), (data.test, 1000)):
-        assert np.bincount(split.labels).tolist() == [count] * 10
-    assert data.notes == ()
 
 
 def _labelled(images: np.ndarray, labels: np.ndarray) -> list[tuple[bytes, int]]:

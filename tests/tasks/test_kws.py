@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.errors import DataError, InputError
-from nas.tasks import feature_cache, get_task, task_names
+from nas.tasks import get_task, task_names
 from nas.tasks.base import InputQuantization
 from nas.tasks.sources import default_folders, resolve_source
 
@@ -68,28 +68,3 @@ def test_named_folder_must_exist(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="file is a file"):
         KWS.load(tmp_path / "file")
-
-
-@pytest.mark.slow
-def test_real_speech(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_cache, "VARIANTS", 1)
-    unpack = [sys.executable, str(shared_data / "unpack.py"), "kws", str(tmp_path / "kws")]
-    subprocess.run(unpack, check=True, capture_output=True)
-    data = KWS.load(tmp_path / "kws", cache_dir=tmp_path / "cache")
-    assert (len(data.train), len(data.validation), len(data.test)) == (7401, 1207, 2075)
-    assert np.bincount(data.test.labels).tolist() == [
-        171,
-        174,
-        176,
-        173,
-        167,
-        180,
-        170,
-        183,
-        183,
-        183,
-        152,
-        163,
-    ]
-    assert data.notes == ()
-    assert not data.synthetic
