@@ -81,7 +81,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a third of the combinations of each test marked ``sweep``; three rotations in a row run all of them."""
+    """Keep a third of the combinations of each test marked ``sweep``; three rotations in a row run all of them.
+
+    Workers side by side begin with what has no room: whole searches, of which none must come last and alone.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
     if config.getoption("sweep"):
         return
     sweeps = defaultdict[str, list[pytest.Item]](list)

@@ -459,6 +459,7 @@ def test_a_single_network_is_a_space_too() -> None:
     assert "needs flash" in refusal(space, {"flash_bytes": only.flash_bytes - 1})
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", sorted(list_files("search_spaces")))
 def test_every_shipped_space_refuses_what_is_a_byte_too_small(name: str) -> None:
     space = load_space(name)

@@ -56,6 +56,7 @@ def test_spaces(call_nas: Call, checkout: Path) -> None:
     assert all(name in shown for row in rows.values() for name in (row["name"], *row["points"]))
 
 
+@pytest.mark.slow
 def test_mcus(call_nas: Call, checkout: Path) -> None:
     rows = {row["name"]: row for row in only_json(call_nas("mcus", "--json").out)}
     assert set(rows) == {path.stem for path in (checkout / "constraints").glob("*.toml")}

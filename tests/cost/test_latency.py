@@ -112,6 +112,7 @@ def test_a_network_with_shapes_that_were_never_counted() -> None:
         unknown.microseconds(find_architecture("kws_ds_cnn:mlperf-ds-cnn").graph)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SPACES)
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
@@ -123,6 +124,7 @@ def test_many_networks_take_as_long_as_each(name: str, seed: int) -> None:
     assert population_costs(space, rows).latency_us is None
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SPACES)
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32))
@@ -134,6 +136,7 @@ def test_relaxed_is_exact_at_a_corner(name: str, seed: int) -> None:
     assert float(relaxed_costs(space, certain, clock=CLOCK)["latency_us"]) == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", [name for name, space in SPACES.items() if space.decisions])
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))

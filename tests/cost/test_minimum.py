@@ -54,6 +54,7 @@ def some_limits(draw: st.DrawFn, costs: list[Cost]) -> dict[str, int]:
     return limits
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("cost_name", COSTS)
 def test_the_minimum_is_that_of_all_networks(name: str, cost_name: str) -> None:

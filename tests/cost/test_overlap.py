@@ -82,6 +82,7 @@ def test_the_problem_is_that_of_the_lowered_file(name: str, seed: int, planning:
     assert found == expected
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("planning", PLANNINGS.values(), ids=PLANNINGS)
 @pytest.mark.parametrize("name", SPACES)
 @settings(max_examples=4, deadline=None)
@@ -194,6 +195,7 @@ def test_bounds_are_below_everything_wider(name: str, seed: int, planning: Plann
             assert bounds[each][row] <= getattr(exact, each)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("planning", WITH_ESTIMATE.values(), ids=WITH_ESTIMATE)
 @pytest.mark.parametrize("name", ["grey", "fixed-widths", "narrowest-is-not-cheapest"])
 def test_the_minimum_is_that_of_all_networks(name: str, planning: Planning) -> None:

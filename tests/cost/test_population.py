@@ -50,6 +50,7 @@ def together(space: SearchSpace, rows: np.ndarray, planning: Planning = DEFAULT_
     return [costs[network] for network in range(len(rows))]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SPACES)
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 25))

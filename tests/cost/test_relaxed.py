@@ -38,6 +38,7 @@ def inside(space: SearchSpace, rng: np.random.Generator) -> Probabilities:
     return {d.name: torch.from_numpy(rng.dirichlet(np.full(len(d.options), 3.0))) for d in space.decisions}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", [*SHIPPED, *NASTY])
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32), dtype=st.sampled_from([torch.float32, torch.float64]))

@@ -26,6 +26,7 @@ def of_a_known_network(space: SearchSpace) -> Budget:
     return Budget(flash_bytes=found.flash_bytes, ops=found.ops)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SHIPPED)
 def test_they_use_what_was_asked_for(name: str) -> None:
     space = load_space(name)

@@ -115,6 +115,7 @@ def test_a_killed_workers_trial_is_retried(
     assert len({line["network"] for line in evaluated}) == LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_of_two_workers_one_retries_the_trial_of_a_third(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both find it dead at the same moment: each waits a second between looking at its state and setting another."""
@@ -125,12 +126,14 @@ def test_of_two_workers_one_retries_the_trial_of_a_third(tmp_path: Path, monkeyp
     time.sleep(2.5)
     both_have_looked = threading.Barrier(2, timeout=1)
 
-    def look(trial_id: int, state: TrialState) -> None:
-        with suppress(threading.BrokenBarrierError):
-            both_have_looked.wait()
-        BaseStorage.check_trial_is_updatable(storages[0], trial_id, state)
-
     def work(storage: BaseStorage) -> None:
+        check = storage.check_trial_is_updatable
+
+        def look(trial_id: int, state: TrialState) -> None:
+            with suppress(threading.BrokenBarrierError):
+                both_have_looked.wait()
+            check(trial_id, state)
+
         monkeypatch.setattr(storage, "check_trial_is_updatable", look)
         optuna.storages.fail_stale_trials(optuna.load_study(study_name="toy", storage=storage))
 
@@ -177,6 +180,7 @@ def test_a_server_that_stays_away_is_told(searcher: Any, monkeypatch: pytest.Mon
     assert "is away" in told[0]
 
 
+@pytest.mark.slow
 def test_a_file_that_stays_locked_is_told(
     searcher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

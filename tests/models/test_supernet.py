@@ -115,6 +115,7 @@ def test_at_a_corner_it_is_that_network(name: str) -> None:
     require_same_as_inherited(space, some_networks(space))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SHIPPED)
 def test_at_a_corner_of_a_shipped_space_it_is_that_network(name: str) -> None:
     space, rng = load_space(name), random.Random(0)

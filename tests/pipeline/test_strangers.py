@@ -78,6 +78,7 @@ def snapshot(folder: Path) -> dict[str, bytes | str]:
     return {str(path): os.readlink(path) if path.is_symlink() else path.read_bytes() for path in paths}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_follows_a_link(
     command: str, good: Path, run: Path, tmp_path: Path, call_nas: Callable[..., Any]
