@@ -18,6 +18,7 @@ SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 MILLISECOND_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 LONGEST_QUOTE = 80  # characters
+_UNSHOWABLE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NUMBER = re.compile(r"\s*(-?\d+(?:_\d+)*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -53,6 +54,15 @@ def format_bytes(count: int) -> str:
 def format_ops(count: int) -> str:
     """Show an op count in millions: ``format_ops(5_313_536) == "5.31 M"``."""
     return f"{count / 1e6:.2f} M"
+
+
+def printable(text: str) -> str:
+    """A text on one line, with escapes in place of control characters, marks of direction and what is no UTF-8.
+
+    >>> print(printable("a\\tb"))
+    a\\tb
+    """
+    return _UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def quoted(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli import completion
+from nas.cli.terminal import say
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ def ablate(
         summary = json.loads((folder / "summary.json").read_text())
         typer.echo(json.dumps({"folder": str(folder), "rows": result.rows, **summary}))
         return
-    typer.echo(result.text)
-    typer.echo(f"table: {folder / 'results.csv'}, picture: {folder / 'study.svg'}")
+    for line in result.text.splitlines():
+        say(line)
+    say(f"table: {folder / 'results.csv'}, picture: {folder / 'study.svg'}")
 
 
 def _study(
@@ -144,5 +146,5 @@ def _show(study: Study, cells: list[Cell], as_json: bool) -> None:
     for cell in cells:
         if cell.seed == 0:
             shown = ", ".join(f"{name}={value}" for name, value in cell.options.items() if name != "seed")
-            typer.echo(f"{cell.arm.name}: {shown}")
-    typer.echo(f"{len(cells)} runs: {len(cells) // study.seeds} arms, {study.seeds} seeds")
+            say(f"{cell.arm.name}: {shown}")
+    say(f"{len(cells)} runs: {len(cells) // study.seeds} arms, {study.seeds} seeds")

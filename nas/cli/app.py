@@ -23,9 +23,11 @@ from nas.cli.report import report
 from nas.cli.search import search
 from nas.cli.signals import INTERRUPTED, interrupt_on_signals
 from nas.cli.submit import submit
+from nas.cli.terminal import show_what_can_be_shown
 from nas.cli.train import train
 from nas.cli.validate import validate
 from nas.errors import NasError
+from nas.units import printable
 
 EPILOG = (
     "Examples:\n\n"
@@ -70,6 +72,7 @@ def main() -> None:
     # by side on two cores was 7 to 14 times slower with spinning. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     interrupt_on_signals()
+    show_what_can_be_shown()
     try:
         app()
     except NasError as error:
@@ -88,5 +91,6 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     if os.environ.get("NAS_DEBUG"):
         traceback.print_exc()
-    sys.stderr.write(f"nas: error: {message}\n")
+    first, *others = map(printable, message.split("\n"))
+    sys.stderr.write("".join(f"{line}\n" for line in (f"nas: error: {first}", *(f"  {line}" for line in others))))
     sys.exit(code)

@@ -6,7 +6,6 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress import (
@@ -20,6 +19,7 @@ from rich.progress import (
 )
 
 from nas.cli.live import LiveView, sparkline
+from nas.cli.text_console import TextConsole
 from nas.pipeline.reporter import Reporter
 from nas.units import cost_flag, format_ops, format_score, format_seconds, format_speed
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 10.0  # at most one line of progress in this time where there is no terminal
 
-err = Console(stderr=True, highlight=False)
+err = TextConsole(stderr=True)
 
 
 class ConsoleReporter(Reporter):
@@ -40,7 +40,7 @@ class ConsoleReporter(Reporter):
     def __init__(self) -> None:
         self._live = err.is_terminal
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -65,7 +65,7 @@ class ConsoleReporter(Reporter):
 
     def note(self, text: str) -> None:
         """One line."""
-        err.print(text, markup=False, soft_wrap=True)
+        err.print(text, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A box that no one can overlook."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli import completion
+from nas.cli.terminal import say
 from nas.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,15 +72,14 @@ def _show(result: DataCheck) -> None:
     from nas.cli.tables import show
 
     where = "SYNTHETIC DATA, says nothing about real use" if result.folder is None else f"in {result.folder}"
-    typer.echo(f"{result.data} for {result.task}, {where}")
+    say(f"{result.data} for {result.task}, {where}")
     show(_samples_table(result))
     for line in _lines(result):
-        typer.echo(line)
+        say(line)
 
 
 def _samples_table(result: DataCheck) -> Table:
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("samples", box=SIMPLE_HEAD)
@@ -89,7 +89,7 @@ def _samples_table(result: DataCheck) -> Table:
     labels = dict.fromkeys(label for counts in fullest_first for label in counts)
     for label in labels:
         counts = [counts.get(label) for counts in result.samples.values()]
-        table.add_row(escape(label), *("-" if count is None else f"{count:,}" for count in counts))
+        table.add_row(label, *("-" if count is None else f"{count:,}" for count in counts))
     table.add_section()
     table.add_row("all", *(f"{sum(counts.values()):,}" for counts in result.samples.values()))
     return table

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli import completion
+from nas.cli.terminal import say
 
 
 def dut(
@@ -35,7 +36,7 @@ def dut(
     try:
         with open_port(pty) as port:
             where = f"{port.name}{f', {pty}' if pty else ''}"
-            typer.echo(f"{task} on {target} answers at {where}; Ctrl-C ends it", err=True)
+            say(f"{task} on {target} answers at {where}; Ctrl-C ends it", err=True)
             serve(device, port)
     except KeyboardInterrupt:
-        typer.echo("ended", err=True)
+        say("ended", err=True)

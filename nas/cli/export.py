@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
+from nas.cli.terminal import say
 from nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def export(
         typer.echo(json.dumps(result.to_json()))
         return
     for line in _lines(result):
-        typer.echo(line)
+        say(line)
 
 
 def _export_c(model: Path, folder: Path, dut: str | None, as_json: bool) -> None:
@@ -74,9 +75,9 @@ def _export_c(model: Path, folder: Path, dut: str | None, as_json: bool) -> None
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "arena_bytes": program.arena_bytes}))
         return
-    typer.echo(f"{folder}/{program.name}.c and beside it; {program.arena_bytes:,} B of RAM for activations")
+    say(f"{folder}/{program.name}.c and beside it; {program.arena_bytes:,} B of RAM for activations")
     run = f"./{program.name} < input.bin" if dut is None else f"echo 'profile%' | ./{program.name}"
-    typer.echo(f"try it: cc {folder}/*.c -o {program.name} && {run}")
+    say(f"try it: cc {folder}/*.c -o {program.name} && {run}")
 
 
 def _lines(result: Exported) -> list[str]:

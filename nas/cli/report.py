@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.terminal import say
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished search or training.")],
@@ -20,4 +22,4 @@ def report(
     """
     from nas.pipeline.page import write_page
 
-    typer.echo(str(write_page(run, out)))
+    say(str(write_page(run, out)))

@@ -11,6 +11,7 @@ import typer
 from nas.cli import completion
 from nas.cli.plan import KERNELS_HELP, PLAN_HELP
 from nas.cli.task_options import Clip, Coefficients, Hop, Input, Keywords, Mels, Window, split_keywords
+from nas.cli.terminal import say
 from nas.cli.training_options import Qat, Recipe, Teacher, Track
 from nas.defaults import CANDIDATE_EPOCHS, ONE_SHOT_EPOCHS, SUPERNET_EPOCHS
 from nas.plan.placement import DEFAULT_KERNELS, DEFAULT_PLAN
@@ -221,7 +222,7 @@ def _show_plan(options: SearchOptions, as_json: bool) -> None:
         typer.echo(json.dumps(plan))
         return
     for line in plan["text"]:
-        typer.echo(line)
+        say(line)
 
 
 def _show_result(report: dict[str, Any], as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli.terminal import say
 from nas.errors import InputError, ValidationError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def submit(
         results = write_submission(runs, org, mcu, data, out, reporter, board)
     if not as_json:
         for result in results:
-            typer.echo(
+            say(
                 f"{result.system} {result.benchmark}: {result.accuracy}, {result.throughput:.1f} inferences per second"
                 f"{'' if result.board else ' modelled'}, flash {result.flash_bytes:,} B, RAM {result.ram_bytes:,} B"
             )
@@ -86,7 +87,7 @@ def _tell(checked: Checked, root: Path, as_json: bool) -> None:
         typer.echo(json.dumps({"submission": str(root), "results": list(checked.results), "findings": findings}))
     else:
         for finding in checked.findings:
-            typer.echo(str(finding))
-        typer.echo(f"{len(checked.results)} results, {len(checked.findings)} findings")
+            say(str(finding))
+        say(f"{len(checked.results)} results, {len(checked.findings)} findings")
     if checked.findings:
         raise ValidationError(f"{root} is no valid MLPerf Tiny submission: {len(checked.findings)} findings")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 
+from nas.cli.text_console import TextConsole
 from nas.units import format_bytes, format_latency, format_ops, format_score, format_seconds, format_speed
 
 EVALUATION_FILES = "FOLDER_OF_EVALUATION_FILES"
@@ -17,7 +18,7 @@ LOG_WIDTH = 100  # columns where there is no terminal to ask
 
 def show(result: RenderableType) -> None:
     """Print a result on stdout."""
-    console = Console(highlight=False)
+    console = TextConsole()
     console.width = console.width if console.is_terminal else LOG_WIDTH
     console.print(result)
 

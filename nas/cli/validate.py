@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli import completion
+from nas.cli.terminal import say
 from nas.errors import InputError, ValidationError
 from nas.units import format_figures, format_latency, format_score
 
@@ -99,17 +100,17 @@ def _bench(
     if as_json:
         typer.echo(json.dumps(result))
     elif mode == Mode.ACCURACY:
-        typer.echo(
+        say(
             f"{result['benchmark']} on {target}, {result['files']} files over the serial protocol: "
             f"Top-1 {result['top1_percent']:.1f}%, AUC {result['auc']:.3f}"
         )
     elif mode == Mode.ENERGY:
-        typer.echo(
+        say(
             f"{result['benchmark']} on {target}: median {format_figures(result['microjoules'])} µJ per inference at "
             f"{format_figures(result['milliwatts'])} mW, {volts:g} V"
         )
     else:
-        typer.echo(
+        say(
             f"{result['benchmark']} on {target}: median throughput {format_figures(result['throughput'])} inferences "
             f"per second{'' if target.startswith('serial:') or target in ('host', 'litert') else ', modelled'}"
         )
@@ -117,12 +118,12 @@ def _bench(
 
 def _show(result: dict[str, Any]) -> None:
     for one in result["sets"]:
-        typer.echo(f"{one['name']}: {_told(one, result['metric'])}")
+        say(f"{one['name']}: {_told(one, result['metric'])}")
     if "instructions" in result:
         for line in _emulated(result):
-            typer.echo(line)
+            say(line)
         return
-    typer.echo(f"arena {result['arena_bytes']:,} B, file {result['flash_bytes']:,} B")
+    say(f"arena {result['arena_bytes']:,} B, file {result['flash_bytes']:,} B")
 
 
 def _emulated(result: dict[str, Any]) -> list[str]:

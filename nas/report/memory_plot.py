@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.cost.cost_report import CostReport
 from nas.plan.placement import Placement
+from nas.units import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,7 @@ def memory_figure(report: CostReport, title: str) -> Figure:
     _draw_placements(axes, report, unit, width - MARGIN)
     _draw_live_bytes(axes, report, unit)
     _draw_axes(axes, report, unit_name)
-    axes.set_title(f"{title}\n{_summary(report)}", fontsize=9, loc="left", parse_math=False)
+    axes.set_title(f"{printable(title)}\n{_summary(report)}", fontsize=9, loc="left", parse_math=False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=FONT + 1)
     return figure
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nas.cost.cost_report import CostReport
 from nas.report.published_plot import KnownNetwork
+from nas.units import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,19 @@ def render_page(page: Page | StudyPage) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("nas.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("nas.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_showable,
     )
     name = "run.html" if isinstance(page, Page) else "study.html"
     return templates.get_template(name).render(page=page).encode()
+
+
+def _showable(value: Any) -> Any:
+    """Of what a template is given, text with escapes in place of what would move or turn round what follows it."""
+    return "\n".join(map(printable, value.split("\n"))) if type(value) is str else value
 
 
 def layers_of(report: CostReport) -> list[Layer]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import DataError
+from nas.tasks.file_names import require_showable
 from nas.tasks.mfcc import SAMPLE_RATE_HZ
 from nas.tasks.waveform import READERS, Audio, Samples, require_room
 
@@ -19,7 +20,8 @@ RATES_HZ = (1_000, 768_000)  # of microphones; resampling takes memory in propor
 
 def list_wavs(folder: Path) -> list[Path]:
     """The wav files that lie directly in a folder, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav" and path.is_file())
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav" and path.is_file())
+    return [require_showable(path) for path in found]
 
 
 def content_hashes(paths: Sequence[Path]) -> dict[Path, str]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from nas.errors import DataError
 from nas.tasks.audio_files import content_hashes, count_longer, fit, hash_names, list_wavs, read_recording
+from nas.tasks.file_names import require_showable
 from nas.tasks.holding_out import hold_out, speaker_of
 from nas.tasks.mfcc import SAMPLE_RATE_HZ
 from nas.tasks.speech_commands import NOISE_FOLDER
@@ -122,7 +123,7 @@ def _parts(root: Path) -> dict[str, Path]:
 def _folders(parent: Path) -> dict[str, Path]:
     """Folders by name, sorted, without hidden ones and noise."""
     paths = sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {path.name: path for path in paths if path.name != NOISE_FOLDER}
+    return {require_showable(path).name: path for path in paths if path.name != NOISE_FOLDER}
 
 
 def _class_folders(part: Path) -> dict[str, list[Path]]:

@@ -22,6 +22,7 @@ from itertools import groupby
 from pathlib import Path
 
 from nas.errors import DataError
+from nas.tasks.file_names import require_showable
 
 SPLITS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}  # and the names of their folders
 IMAGES_PER_HELD_OUT = 10  # of a class, of which one is held out for each split that is missing
@@ -174,7 +175,7 @@ def _images(folder: Path) -> tuple[ImageFile, ...]:
     for entry in _walk(folder) if folder.is_dir() else ():
         if os.path.splitext(entry.name)[1].lower() in known:
             status = entry.stat()
-            found.append(ImageFile(Path(entry.path), status.st_size, status.st_mtime_ns))
+            found.append(ImageFile(require_showable(Path(entry.path)), status.st_size, status.st_mtime_ns))
     return _by_path(found)
 
 
@@ -191,7 +192,8 @@ def _walk(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 def _folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(IGNORED))
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(IGNORED))
+    return [require_showable(path) for path in found]
 
 
 def _files(folder: Path) -> list[Path]:

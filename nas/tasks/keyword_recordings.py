@@ -16,6 +16,7 @@ from pathlib import Path
 from nas.errors import DataError
 from nas.tasks.audio_files import content_hashes, hash_names, list_wavs
 from nas.tasks.audio_folders import groupings
+from nas.tasks.file_names import require_showable
 from nas.tasks.holding_out import hold_out
 from nas.tasks.speech_commands import NOISE_FOLDER
 
@@ -50,7 +51,7 @@ def find_recordings(root: Path, classes: tuple[str, ...]) -> Recordings:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     listed = [
         (path, labels.get(_class_name(folder), len(classes) - 1))
-        for folder in folders
+        for folder in map(require_showable, folders)
         if folder.name != NOISE_FOLDER
         for path in list_wavs(folder)
     ]

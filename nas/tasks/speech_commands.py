@@ -25,6 +25,7 @@ import numpy as np
 
 from nas.errors import DataError
 from nas.files import read_text
+from nas.tasks.file_names import require_showable
 from nas.tasks.mfcc import CLIP_SAMPLES
 from nas.tasks.waveform import AudioSet, Clips, Samples, full_scale, lazy_clips, read_wav
 
@@ -163,8 +164,10 @@ def _wav_files(root: Path) -> dict[str, tuple[int, int]]:
     for folder in sorted(entry.name for entry in os.scandir(root) if os.path.isdir(entry.path)):
         if folder.startswith("."):
             continue
+        require_showable(root / folder)
         for entry in os.scandir(root / folder):
             if entry.name.lower().endswith(".wav") and os.path.isfile(entry.path):
+                require_showable(Path(entry.path))
                 status = entry.stat()
                 files[f"{folder}/{entry.name}"] = (status.st_size, status.st_mtime_ns)
     return files

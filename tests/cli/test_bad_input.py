@@ -211,7 +211,7 @@ def test_a_bug_of_ours_is_called_one(call_nas: Call, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("nas.pipeline.lists.list_mcus", lambda: 1 / 0)
     done = call_nas("mcus")
     assert done.code == 1
-    assert done.err.startswith("nas: error: a bug in nas: ZeroDivisionError: division by zero\nplease report it")
+    assert done.err.startswith("nas: error: a bug in nas: ZeroDivisionError: division by zero\n  please report it")
 
 
 def test_debug_shows_where(call_nas: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,5 +96,5 @@ def test_a_search_without_flags_is_guided(run_nas: Call) -> None:
     assert (done.code, done.out) == (2, "")
     for word in ("--task kws", "--mcu stm32f446re", "--data FOLDER", "nas search --help"):
         assert word in done.err
-    (example,) = re.findall(r"^try: nas (.*?);", done.err, re.MULTILINE)
+    (example,) = re.findall(r"^  try: nas (.*?);", done.err, re.MULTILINE)
     assert run_nas(*example.split(), "--dry-run").code == 0

@@ -72,7 +72,7 @@ def test_what_cannot_be_used_is_shown_and_refused(call_nas: Call, clean_speech: 
     assert "unreadable: files that cannot be used: 2" in done.out
     errors = done.err.splitlines()[-2:]
     assert errors[0].startswith(f"nas: error: {root / speech_clip('go', 3)}: not a readable wav file")
-    assert errors[1] == "and 1 more that cannot be used"
+    assert errors[1] == "  and 1 more that cannot be used"
     report = json.loads(call_nas("data", "check", "kws", "--data", root, "--json").out)
     assert report["usable"] is False
     assert "not a readable wav file" in report["error"]

@@ -47,4 +47,4 @@ def test_a_required_package_of_another_version_is_an_error(call_nas: Call, monke
     monkeypatch.setattr(metadata, "version", lambda name: "1.0" if name == "tensorflow" else version(name))
     done = call_nas("doctor")
     assert done.code == 2
-    assert "tensorflow: missing, or of a version that does not work\npip install 'tensorflow==" in done.err
+    assert "tensorflow: missing, or of a version that does not work\n  pip install 'tensorflow==" in done.err
