@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from nas.errors import BusyRunError, InputError, RunFolderError
 LONGEST_REASON = 200  # characters
 UNFINISHED = ".nas-unfinished"  # ends the name of a file that is being written, and of no other
 READ_WRITE = 0o666  # less what the user's umask takes away
+LITTLE_ROOM = 1 << 16  # bytes; what did not fit may have left as much
 LONGEST_LINE = 1 << 16  # bytes of a file to which lines are appended
 
 
@@ -135,6 +138,28 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as cause:
         reason = "it is a link" if cause.errno == errno.ELOOP else cause.strerror or cause
         raise InputError(f"cannot write {path}: {reason}") from cause
+
+
+@contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A folder for what is needed only in the block, where the system keeps such: ``$TMPDIR``.
+
+    Raises:
+        InputError: there is no place for it, or no room is left; programs that write there say so in many ways.
+    """
+    place = tempfile.gettempdir()
+    with writing(Path(place)):
+        made = tempfile.TemporaryDirectory(prefix=f"nas-{purpose}-", ignore_cleanup_errors=True)
+    with made as name:
+        try:
+            yield Path(name)
+        except Exception as cause:
+            if shutil.disk_usage(name).free >= LITTLE_ROOM:
+                raise
+            raise InputError(
+                f"cannot write {name}: no room is left for temporary files in {place}\n"
+                "free some, or set TMPDIR to another folder"
+            ) from cause
 
 
 @contextmanager

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.files import UNFINISHED, append_line, atomic_write, locked_folder, write_bytes, write_json
+from nas.files import UNFINISHED, append_line, atomic_write, locked_folder, scratch_folder, write_bytes, write_json
 from nas.tasks.feature_cache import create_array
 
 
@@ -184,3 +186,30 @@ def test_a_line_takes_the_place_of_one_that_was_cut_short(tmp_path: Path, left: 
     path.write_bytes(left)
     append_line(path, b"new")
     assert path.read_bytes() == left[: left.rfind(b"\n") + 1] + b"new\n"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "small", place]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may make a file system")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_place_for_temporary_files_is_named(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the program that writes there says: numpy names no file, and torch's error is none of the system."""
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    many = np.zeros(1 << 20, np.int8)
+    writers = (lambda path: np.save(path, many), lambda path: path.write_bytes(many), lambda path: many.tofile(path))
+    for write in writers:
+        with pytest.raises(InputError) as found, scratch_folder("test") as folder:
+            write(folder / "many.npy")
+        assert str(found.value).startswith(f"cannot write {small_disk}/nas-test-")
+        assert f"no room is left for temporary files in {small_disk}\n" in str(found.value)
+        assert list(small_disk.iterdir()) == []
+    with pytest.raises(ZeroDivisionError), scratch_folder("test") as folder:
+        1 / 0  # noqa: B018  what is no matter of room stays what it is

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import numpy as np
 
 from nas.errors import InputError, NasError, ValidationError
 from nas.export.flatbuffer import TensorDetail, input_detail, operator_names, output_detail
-from nas.files import write_bytes
+from nas.files import scratch_folder, write_bytes
 from nas.processes import environment
 
 # Operators that betray a layout, padding or precision fault unless the architecture asked for them.
@@ -53,12 +52,12 @@ def convert_int8(
     """
     if calibration.ndim != 4 or calibration.dtype != np.float32 or not len(calibration):
         raise InputError(f"calibration must be (n, h, w, c) float32, got {calibration.shape} {calibration.dtype}")
-    with tempfile.TemporaryDirectory(prefix="nas-convert-") as folder:
-        np.save(Path(folder, "calibration.npy"), calibration)
+    with scratch_folder("convert") as folder:
+        np.save(folder / "calibration.npy", calibration)
         request = {"onnx": str(onnx_path.resolve()), "input_quantization": input_quantization}
-        Path(folder, "request.json").write_text(json.dumps(request))
-        _run_worker(Path(folder), onnx_path)
-        model = Path(folder, "model.tflite").read_bytes()
+        (folder / "request.json").write_text(json.dumps(request))
+        _run_worker(folder, onnx_path)
+        model = (folder / "model.tflite").read_bytes()
     _check_quantization(model, input_quantization)
     write_bytes(output, model)
 

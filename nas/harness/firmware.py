@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from nas.errors import InputError
 from nas.export.c.emit import layer_names, write_c
 from nas.export.c.program import Program
+from nas.files import scratch_folder
 from nas.harness.cores import Core
 
 FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
@@ -130,8 +130,8 @@ def build_image(program: Program, core: Core) -> Image:
     compiler = find_compiler(core)
     if importlib.util.find_spec("elftools") is None:
         raise InputError(f"no reader of images for {core.name}: {INSTALL}")
-    with tempfile.TemporaryDirectory(prefix="nas-firmware-") as name:
-        return _read_elf(build_elf(program, core, compiler, Path(name)).read_bytes(), program, core, compiler)
+    with scratch_folder("firmware") as folder:
+        return _read_elf(build_elf(program, core, compiler, folder).read_bytes(), program, core, compiler)
 
 
 def build_elf(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ import numpy as np
 
 from nas.errors import InputError, ValidationError
 from nas.export.flatbuffer import load, tensors
+from nas.files import scratch_folder
 from nas.harness.tflm import ample_arena_bytes
 from nas.plan.placement import require_room
 from nas.processes import environment
@@ -56,11 +56,11 @@ def prove_identical(first: bytes, second: bytes) -> Proof:
     """
     inputs = random_inputs(first)
     identical, refused, distinct = [], {}, 0
-    with tempfile.TemporaryDirectory(prefix="nas-proof-") as folder:
+    with scratch_folder("proof") as folder:
         for name, model in zip(MODELS, (first, second), strict=True):
-            Path(folder, name).write_bytes(model)
+            (folder / name).write_bytes(model)
         arrays = {f"{number}_{index}": values for number, one in enumerate(inputs) for index, values in enumerate(one)}
-        np.savez(Path(folder, INPUTS), **arrays)
+        np.savez(folder / INPUTS, **arrays)
         for runtime in RUNTIMES:
             said, reason = _compare_in_own_process(folder, runtime)
             if not said:
@@ -76,9 +76,9 @@ def prove_identical(first: bytes, second: bytes) -> Proof:
     return Proof(len(inputs), distinct, tuple(identical), refused)
 
 
-def _compare_in_own_process(folder: str, runtime: str) -> tuple[list[str], str]:
+def _compare_in_own_process(folder: Path, runtime: str) -> tuple[list[str], str]:
     """The lines that the worker printed, and its last words if it failed."""
-    command = [sys.executable, "-m", "nas.harness.identity", folder, runtime]
+    command = [sys.executable, "-m", "nas.harness.identity", str(folder), runtime]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, errors="replace")
     words = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith(NOISE)]
     return done.stdout.splitlines(), "; ".join(words[-MESSAGE_LINES:]) or f"it dies of the model ({done.returncode})"

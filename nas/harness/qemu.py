@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from nas.errors import InputError, ValidationError
 from nas.export.c.emit import free_layers, layer_names
 from nas.export.c.program import Program
+from nas.files import scratch_folder
 from nas.harness.cores import Core
 from nas.harness.emulator import Cost
 from nas.harness.firmware import build_elf, find_compiler
@@ -56,11 +56,11 @@ class QemuCore:
 
     def _build(self, marked: bool = False) -> bytes:
         with (
-            tempfile.TemporaryDirectory(prefix="nas-board-") as name,
+            scratch_folder("board") as folder,
             as_file(files("nas.harness") / "board") as boards,
         ):
             compiler, board = find_compiler(self._core), boards / "board.c"
-            return build_elf(self._program, self._core, compiler, Path(name), board, marked=marked).read_bytes()
+            return build_elf(self._program, self._core, compiler, folder, board, marked=marked).read_bytes()
 
     def count(self, sample: Int8Array) -> Cost:
         """What one sample took."""
@@ -69,8 +69,7 @@ class QemuCore:
 
     def _layers(self, sample: Int8Array) -> dict[str, int]:
         """Instructions of each layer, one more or less: by an image that reads the timer between layers."""
-        with tempfile.TemporaryDirectory(prefix="nas-board-") as name:
-            folder = Path(name)
+        with scratch_folder("board") as folder:
             self._start(folder, self._marked_image, as_batch(sample, self.input_shape))
             marks = np.frombuffer((folder / "marks.bin").read_bytes(), "<u8").astype(np.float64)
         took = self._instructions(np.diff(marks))
@@ -94,8 +93,7 @@ class QemuCore:
             ValidationError: the board stopped, or took too long.
         """
         batch = as_batch(inputs, self.input_shape)
-        with tempfile.TemporaryDirectory(prefix="nas-board-") as name:
-            folder = Path(name)
+        with scratch_folder("board") as folder:
             self._start(folder, self._image, batch)
             outputs = np.frombuffer((folder / "outputs.bin").read_bytes(), np.int8)
             ticks = np.frombuffer((folder / "ticks.bin").read_bytes(), "<u8").astype(np.float64)

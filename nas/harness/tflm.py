@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import numpy as np
 from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
 from nas.export.offline_plan import with_offline_plan
+from nas.files import scratch_folder
 from nas.harness.samples import run_each, trace_each
 from nas.harness.stderr import captured_stderr
 from nas.processes import environment
@@ -94,8 +93,8 @@ def measure_arena(model: bytes) -> ArenaReport:
     Raises:
         ValidationError: TFLM refuses the model, or dies of it.
     """
-    with tempfile.TemporaryDirectory(prefix="nas-arena-") as folder:
-        path = Path(folder, "model.tflite")
+    with scratch_folder("arena") as folder:
+        path = folder / "model.tflite"
         path.write_bytes(model)
         command = [sys.executable, "-m", "nas.harness.arena_worker", str(path), str(ample_arena_bytes(model))]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, errors="replace")

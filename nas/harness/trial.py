@@ -10,7 +10,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import NasError, ValidationError
+from nas.files import scratch_folder
 from nas.harness.litert import LiteRtModel
 from nas.harness.tflm import TflmModel
 from nas.processes import environment
@@ -39,8 +39,8 @@ def require_runs(model: bytes) -> None:
     Raises:
         ValidationError: one of them refuses the model, or dies of it.
     """
-    with tempfile.TemporaryDirectory(prefix="nas-trial-") as folder:
-        path = Path(folder, "model.tflite")
+    with scratch_folder("trial") as folder:
+        path = folder / "model.tflite"
         path.write_bytes(model)
         command = [sys.executable, *COMMAND, str(path)]
         try:

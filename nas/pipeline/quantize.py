@@ -8,7 +8,6 @@ and grids in the file are our own in either case; the weights that the converter
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from nas.export.int8_file import read_int8, write_int8
 from nas.export.onnx_export import export_onnx
 from nas.export.slim import slim
 from nas.export.tflite import check_operators, convert_int8
-from nas.files import write_bytes
+from nas.files import scratch_folder, write_bytes
 from nas.harness.litert import LiteRtModel
 from nas.harness.score import in_real_units, score
 from nas.models.int8 import Grid
@@ -124,8 +123,8 @@ def convert_onnx(session: Session, graph: Graph, onnx: Path) -> bytes:
         ValidationError: stray operators.
     """
     grid = (session.quantization.scale, session.quantization.zero_point)
-    with tempfile.TemporaryDirectory(prefix="nas-export-") as scratch:
-        raw = Path(scratch, "model.tflite")
+    with scratch_folder("export") as scratch:
+        raw = scratch / "model.tflite"
         convert_int8(onnx, training_samples(session, CONVERTER_SAMPLES), raw, input_quantization=grid)
         model = raw.read_bytes()
     check_operators(model, {op.kind.value for op in graph.ops})

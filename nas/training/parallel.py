@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from lightning_fabric.plugins.environments.lightning import find_free_network_po
 from torch import nn
 
 from nas.errors import NasError
+from nas.files import scratch_folder
 from nas.processes import environment
 from nas.training.runtime import Runtime, join_runtime
 
@@ -41,8 +41,8 @@ def join(runtime: Runtime, work: Mapping[str, Any]) -> Iterator[Runtime]:
     if runtime.devices == 1:
         yield runtime
         return
-    with tempfile.TemporaryDirectory(prefix="nas-train-") as name, _process_state_kept():
-        folder, port = Path(name), find_free_network_port()
+    with scratch_folder("train") as folder, _process_state_kept():
+        port = find_free_network_port()
         job = {"device": runtime.device.type, "devices": runtime.devices, "precision": runtime.precision, "port": port}
         torch.save({**job, "work": dict(work)}, folder / "job.pt")
         helpers: list[subprocess.Popen[bytes]] = []
