@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 
 from nas.export.c.program import Program
 from nas.export.c.source import Layer
+from nas.export.flatbuffer import load
 
 MAKE = Path(__file__).parent / "data" / "models" / "make.py"
 RELU, RELU6 = 1, 3  # schema.fbs: ActivationFunctionType
@@ -53,6 +55,46 @@ def dense_network(seed: int, inputs: int, outputs: int) -> bytes:
     rng, m = np.random.default_rng(seed), make.Model()
     x = m.tensor((1, inputs), zero_point=int(rng.integers(-128, 128)), scales=[0.1])
     return bytes(m.pack([x], [_dense(m, x, rng, outputs)]))
+
+
+def with_other_grids(model: bytes, seed: int) -> bytes:
+    """One or two tensors, weights among them, have a zero point or scales that no converter would give them."""
+    rng, tree = np.random.default_rng(seed), load(model)
+    grids = [tensor.quantization for tensor in tree.subgraphs[0].tensors if tensor.quantization is not None]
+    grids = [grid for grid in grids if grid.scale is not None and len(grid.scale)]
+    for grid in rng.choice(np.array(grids, object), rng.integers(1, 3)):
+        if rng.integers(2):
+            grid.zeroPoint = np.full(len(grid.zeroPoint), rng.integers(-128, 128), np.int64)
+        else:
+            grid.scale = (grid.scale * np.float32(2.0 ** rng.integers(-3, 4))).astype(np.float32)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def padded_between_grids() -> bytes:
+    """PAD from one grid to another: TFLM copies the values, and pads with the zero of the output."""
+    m = make.Model()
+    x = m.tensor((1, 3, 4, 2), scales=[0.5], zero_point=-7)
+    y = m.tensor((1, 5, 4, 3), scales=[0.5], zero_point=20)
+    return bytes(m.pack([x], [m.op("PAD", (x, m.constant([[0, 0], [1, 1], [0, 0], [0, 1]])), y, "PadOptions")]))
+
+
+def sum_with_constant() -> bytes:
+    """ADD of a map and a constant of its shape."""
+    m = make.Model()
+    x = m.tensor((1, 3, 4, 2), scales=[0.5])
+    other = m.tensor((1, 3, 4, 2), data=3, scales=[0.5])
+    y = m.tensor((1, 3, 4, 2), scales=[0.8])
+    return bytes(m.pack([x], [m.op("ADD", (x, other), y, "AddOptions")]))
+
+
+def softmax_network(classes: int) -> bytes:
+    """One softmax."""
+    m = make.Model()
+    x = m.tensor((1, classes), scales=[0.1])
+    y = m.tensor((1, classes), scales=[1 / 256], zero_point=-128)
+    return bytes(m.pack([x], [m.op("SOFTMAX", (x,), y, "SoftmaxOptions", beta=1.0)]))
 
 
 def with_unsafe_plan(program: Program, layer: Layer) -> Program:

@@ -244,7 +244,7 @@ def test_names_in_a_file_do_not_get_into_its_c(name: str) -> None:
 def test_c_in_a_folder_of_any_name_compiles(name: str, tmp_path: Path) -> None:
     """Whatever its name holds that C would take for something else; trigraphs, too."""
     folder = tmp_path / name
-    program = export_c(MODEL, folder)
+    program = export_c(MODEL, folder).program
     strict = ["-std=c99", "-trigraphs", "-Wall", "-Wextra", "-Werror"]
     command = [str(COMPILER), *strict, *map(str, sorted(folder.glob("*.c"))), "-o", str(tmp_path / "a.out")]
     subprocess.run(command, check=True)

@@ -68,14 +68,20 @@ def export(
 
 
 def _export_c(model: Path, folder: Path, dut: str | None, as_json: bool) -> None:
+    from nas.cli.console import ConsoleReporter
     from nas.pipeline.dut import export_firmware
     from nas.pipeline.emulate import export_c
 
-    program = export_c(model, folder) if dut is None else export_firmware(model, folder, dut)
+    with ConsoleReporter() as reporter:
+        reporter.note("compiling the code for this machine, and comparing its outputs with TensorFlow Lite Micro")
+        written = export_c(model, folder) if dut is None else export_firmware(model, folder, dut)
+    program = written.program
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "arena_bytes": program.arena_bytes}))
+        found = {"folder": str(folder), "arena_bytes": program.arena_bytes, "compared_by": written.compiler}
+        typer.echo(json.dumps(found))
         return
     say(f"{folder}/{program.name}.c and beside it; {program.arena_bytes:,} B of RAM for activations")
+    say(written.proof)
     run = f"./{program.name} < input.bin" if dut is None else f"echo 'profile%' | ./{program.name}"
     say(f"try it: cc {folder}/*.c -o {program.name} && {run}")
 

@@ -44,27 +44,6 @@ SECTIONS {{
 }}
 """
 
-# Compilers call these for copies and for clearing, even without a library.
-LIBRARY = """\
-#include <stddef.h>
-
-void *memcpy(void *to, const void *from, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        ((volatile char *)to)[i] = ((const char *)from)[i];
-    }
-    return to;
-}
-
-void *memset(void *to, int value, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        ((volatile char *)to)[i] = (char)value;
-    }
-    return to;
-}
-"""
-
 
 class Compiler(NamedTuple):
     """A C compiler for Arm."""
@@ -161,7 +140,7 @@ def build_elf(
     """
     write_c(program, folder)
     (folder / "main.c").unlink()
-    for name, text in {**beside, "library.c": LIBRARY}.items():
+    for name, text in beside.items():
         (folder / name).write_text(text)
     script, image = folder / "link.ld", folder / "image.elf"
     memory = {"code": core.code, "ram": core.ram, "vectors": VECTORS_BYTES, "stack": STACK_BYTES}

@@ -19,7 +19,7 @@ from nas.harness.litert import LiteRtModel
 from nas.harness.mlperf.device import Device
 from nas.harness.mlperf.firmware_link import FirmwareLink
 from nas.harness.tflm import TflmModel
-from nas.pipeline.emulate import HOST, MODEL, emulate, export_c, find_target
+from nas.pipeline.emulate import HOST, MODEL, WrittenC, emulate, export_c, find_target
 from nas.pipeline.tested import Tested, open_tested
 from nas.tasks.base import Int8Array
 from nas.tasks.evaluation import from_wire, wire_bytes
@@ -147,7 +147,7 @@ def board_link(what: Path, task_name: str, target: str) -> FirmwareLink:
     return FirmwareLink(program, place.core, protocol_in_c(tested, program), microseconds)
 
 
-def export_firmware(what: Path, folder: Path, task_name: str) -> Program:
+def export_firmware(what: Path, folder: Path, task_name: str) -> WrittenC:
     """Write the C code of a network with the device protocol, and a ``main.c`` that is the device on a computer.
 
     Raises:
@@ -155,10 +155,10 @@ def export_firmware(what: Path, folder: Path, task_name: str) -> Program:
     """
     tested = open_tested(what, task_name, None)
     protocol_in_c(tested, make_program(tested.model, MODEL))  # before anything is written
-    program = export_c(what, folder)
-    for name, text in {**protocol_in_c(tested, program), "main.c": protocol_example(program)}.items():
+    written = export_c(what, folder)
+    for name, text in {**protocol_in_c(tested, written.program), "main.c": protocol_example(written.program)}.items():
         write_bytes(folder / name, text.encode())
-    return program
+    return written
 
 
 def _benchmark(tested: Tested) -> str:

@@ -12,25 +12,44 @@ import numpy as np
 from nas.budget import McuSpec, load_mcu
 from nas.cost.instructions import FOLDER, load_core
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError
+from nas.errors import InputError, ValidationError
 from nas.export.c.emit import write_c
 from nas.export.c.program import Program, make_program
 from nas.export.c_source import identifier
 from nas.harness.cores import CORES, Core, find_core
 from nas.harness.emulator import Cost, EmulatedCore
 from nas.harness.firmware import Image, build_image
+from nas.harness.host import HostCompiler, find_host_compiler, run_on_host
 from nas.harness.qemu import QemuCore
 from nas.harness.tflm import TflmModel
+from nas.harness.trial import require_runs
 from nas.pipeline.cost import read_model_file
 from nas.space.lookup import list_files
 from nas.tasks.base import Int8Array
 
 HOST = "host"  # not emulated
+PROOF_SAMPLES = 20
 RANDOM_SAMPLES = 20  # compared with TFLM beside the real ones
 COUNTED_SAMPLES = 3  # counts depend on the input by some 0.02 %: where values are clamped
 SEED = 0
 MODEL = "model"  # name of the program where the user has not given one
 TAKEN = ("main", "nas_kernels", "nas_arithmetic")  # names of files beside it
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenC:
+    """The C code of a network in a folder."""
+
+    program: Program
+    compiler: str | None
+    """By which it was compared with TFLM on ``PROOF_SAMPLES`` random samples, to the bit; ``None``: there is none."""
+
+    @property
+    def proof(self) -> str:
+        """What is known of its outputs."""
+        if self.compiler is None:
+            return "NOT PROVED: no C compiler here to compare its outputs; pip install 'mcu-nas[emulation]' has one"
+        return f"compiled by {self.compiler}: TensorFlow Lite Micro's bits for {PROOF_SAMPLES} random inputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +127,45 @@ def emulate(model: bytes, core: Core) -> Emulation:
 
 def is_bit_exact(emulation: Emulation, tflm: TflmModel, samples: Int8Array) -> bool:
     """Whether the core gives TFLM's outputs for real samples (n, ...) and for random ones."""
-    rng = np.random.default_rng(SEED)
-    noise = rng.integers(-128, 128, (RANDOM_SAMPLES, *samples.shape[1:]), dtype=np.int8)
-    return all(np.array_equal(emulation.core.run(some), tflm.run(some)) for some in (samples, noise))
+    return all(
+        np.array_equal(emulation.core.run(some), tflm.run(some)) for some in (samples, noise(tflm, RANDOM_SAMPLES))
+    )
 
 
-def export_c(what: Path, folder: Path) -> Program:
-    """Write the C code of a run's winner or of a ``.tflite`` file.
+def noise(tflm: TflmModel, count: int) -> Int8Array:
+    """Random samples (count, ...) of a model's input, the same each time."""
+    return np.random.default_rng(SEED).integers(-128, 128, (count, *tflm.input_shape[1:]), dtype=np.int8)
+
+
+def export_c(what: Path, folder: Path) -> WrittenC:
+    """Write the C code of a run's winner or of a ``.tflite`` file, once it was compared with TFLM on this machine.
 
     Raises:
         InputError: no such model, an operator without kernel, or the folder cannot be written or holds other things.
+        ValidationError: TFLM refuses the model, or the code computes something else. Nothing is written.
     """
     path = RunFolder.open(what).model_file() if what.is_dir() else what
     name = identifier(folder.resolve().name)
     name = f"{name}_{MODEL}" if name in TAKEN else name
     if folder.is_dir() and any(folder.iterdir()) and not (folder / f"{name}.h").is_file():
         raise InputError(f"{folder} holds other files already: give --c a folder of its own")
-    program = make_program(read_model_file(path), name)
+    model = read_model_file(path)
+    program = make_program(model, name)
+    compiler = find_host_compiler()
+    if compiler is not None:
+        _prove_on_host(model, program, compiler)
     write_c(program, folder)
-    return program
+    return WrittenC(program, compiler and compiler.name)
+
+
+def _prove_on_host(model: bytes, program: Program, compiler: HostCompiler) -> None:
+    require_runs(model)
+    tflm = TflmModel(model)
+    samples = noise(tflm, PROOF_SAMPLES)
+    outputs, expected = run_on_host(program, compiler, samples), tflm.run(samples)
+    if not np.array_equal(outputs, expected):
+        wrong = int((outputs != expected).sum())
+        raise ValidationError(
+            f"the C code gives {wrong:,} of {expected.size:,} values other than TensorFlow Lite Micro, compiled by "
+            f"{compiler.name}; nothing was written\nplease report it with the model"
+        )

@@ -112,8 +112,10 @@ def _layer(program: Program, position: int, name: str, layer: Layer) -> str:
     if name in free_layers(program):
         return f"/* {name}: {layer.op.kind} leaves the values where they are */\n"
     *inputs, output = (f"arena + {program.offset(tensor)}" for tensor in (*layer.inputs, layer.output))
+    listed = ""
     if layer.kernel == "concatenate":  # of any number of inputs
-        inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
+        listed = f"    const int8_t *const inputs[] = {{{', '.join(inputs)}}};\n"
+        inputs = ["inputs"]
     arguments = [*inputs, output]
     if layer.scratch_bytes:
         arguments.append(f"arena + {program.scratch_offset(position)}")
@@ -122,7 +124,7 @@ def _layer(program: Program, position: int, name: str, layer: Layer) -> str:
     members = ",\n".join(f"    {line}" for line in _members(name, layer.fields))
     return (
         f"/* {layer.op.kind} */\n{tables}static const {struct} {name}_constants = {{\n{members},\n}};\n\n"
-        f"static void __attribute__((noinline)) {name}(void)\n{{\n"
+        f"static void __attribute__((noinline)) {name}(void)\n{{\n{listed}"
         f"    nas_{layer.kernel}_run(&{name}_constants, {', '.join(arguments)});\n}}\n"
     )
 
@@ -136,9 +138,9 @@ def _tables(fields: Fields) -> Iterator[tuple[str, Table]]:
 
 
 def _members(name: str, fields: Fields) -> Iterator[str]:
-    """Designated initialisers, one line each."""
+    """Initialisers in the order of the struct, one line each; C++ has no names for them before 2020."""
     for key, value in fields.items():
-        yield f".{key} = {_value(name, key, value)}"
+        yield f"/* {key} */ {_value(name, key, value)}"
 
 
 def _value(name: str, key: str, value: Any) -> str:

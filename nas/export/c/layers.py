@@ -24,6 +24,7 @@ RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3  # schema.fbs: ActivationFunctionType
 SAME_GRID = {"multiplier": 1 << (MANTISSA_BITS - 1), "shift": -1}  # times 1
 DIFFERENCE_BITS = 5  # reference/softmax.h: kScaledDiffIntegerBits
 MAX_SIZE = (1 << 16) - 1  # of a map, in each direction: uint16_t in nas_kernels.h
+MAX_CLASSES = (1 << 12) - 1  # of a softmax: the sum of its exponentials has 12 integer bits
 MAX_TAPS = (1 << 8) - 1  # of kernels, strides, dilations, paddings: uint8_t
 
 
@@ -88,6 +89,8 @@ def _fully_connected(source: Source, op: FileOp) -> Layer:
     outputs, inputs = operand(source.model, op, 1).shape
     if elements(operand(source.model, op, 0)) != inputs:
         raise InputError(f"FULLY_CONNECTED over {inputs} values of {elements(operand(source.model, op, 0))}")
+    if zero_point := source.grid(op.inputs[1]).zero_point:  # TFLM takes it off every weight; converters write 0
+        raise InputError(f"FULLY_CONNECTED with weights of zero point {zero_point}: the C back end has 0 only")
     values = source.values(op.inputs[1], "int8", (outputs, inputs))
     x = source.grid(op.inputs[0])
     return Layer(
@@ -104,6 +107,7 @@ def _fully_connected(source: Source, op: FileOp) -> Layer:
 
 
 def _add(source: Source, op: FileOp) -> Layer:
+    _require_activations(source, op)
     a, b = (source.model.tensors[tensor] for tensor in op.inputs)
     if a.shape != b.shape:
         raise InputError(f"ADD of {a.shape} and {b.shape}: the C back end adds equal shapes only")
@@ -212,7 +216,7 @@ def _pad(source: Source, op: FileOp) -> Layer:
         raise InputError("the C back end has PAD of height, width and channels only")
     names = ("in_height", "in_width", "in_channels", "top", "left", "front", "out_height", "out_width", "out_channels")
     sizes = [_sized(size, MAX_SIZE) for size in (*x.shape[1:], *before[1:], *y.shape[1:])]
-    fields: Fields = dict(zip(names, sizes, strict=True)) | {"zero_point": source.grid(op.inputs[0]).zero_point}
+    fields: Fields = dict(zip(names, sizes, strict=True)) | {"zero_point": source.grid(op.outputs[0]).zero_point}
     return Layer("pad", op, op.inputs[:1], fields)
 
 
@@ -232,7 +236,7 @@ def _softmax(source: Source, op: FileOp) -> Layer:
     radius = ((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (MANTISSA_BITS - DIFFERENCE_BITS - int(exponent))
     fields: Fields = {
         "rows": _sized(elements(x) // classes, MAX_SIZE),
-        "classes": _sized(classes, MAX_SIZE),
+        "classes": _sized(classes, MAX_CLASSES),
         "multiplier": int(mantissa),
         "left_shift": int(exponent),
         "smallest_difference": -int(radius),

@@ -31,17 +31,37 @@ NAS_INLINE int8_t nas_clamp(int32_t value, int32_t low, int32_t high)
     return (int8_t)nas_least(nas_most(value, low), high);
 }
 
-NAS_INLINE uint32_t nas_load(const void *from)
+/* In a loop that copies or fills, it keeps compilers from making a call of memcpy or memset of it. */
+#define NAS_NO_CALL() __asm__ volatile("")
+
+/* A word at any address. Cores without unaligned access would call memcpy, of a library that there may not be. */
+#if defined(__ARM_ARCH) && !defined(__ARM_FEATURE_UNALIGNED)
+NAS_INLINE uint32_t nas_load(const int8_t *from)
+{
+    const uint8_t *const bytes = (const uint8_t *)from;
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+NAS_INLINE void nas_store(int8_t *to, uint32_t word)
+{
+    for (int i = 0; i < 4; i++) {
+        to[i] = (int8_t)(word >> 8 * i);
+        NAS_NO_CALL();
+    }
+}
+#else
+NAS_INLINE uint32_t nas_load(const int8_t *from)
 {
     uint32_t word;
     __builtin_memcpy(&word, from, 4);
     return word;
 }
 
-NAS_INLINE void nas_store(void *to, uint32_t word)
+NAS_INLINE void nas_store(int8_t *to, uint32_t word)
 {
     __builtin_memcpy(to, &word, 4);
 }
+#endif
 
 /* value * multiplier / 2^31, to nearest, halves up: SaturatingRoundingDoublingHighMul. Below 2^30 in size, as every sum
  * is (the generator checks it), a single instruction does it. */
@@ -143,9 +163,11 @@ NAS_INLINE void nas_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
 {
     for (; count >= 4; count -= 4, to += 4, from += 4) {
         nas_store(to, nas_load(from));
+        NAS_NO_CALL();
     }
     for (int32_t i = 0; i < count; i++) {
         to[i] = from[i];
+        NAS_NO_CALL();
     }
 }
 
@@ -154,9 +176,11 @@ NAS_INLINE void nas_fill_bytes(int8_t *to, int8_t value, int32_t count)
     const uint32_t word = (uint8_t)value * 0x01010101u;
     for (; count >= 4; count -= 4, to += 4) {
         nas_store(to, word);
+        NAS_NO_CALL();
     }
     for (int32_t i = 0; i < count; i++) {
         to[i] = value;
+        NAS_NO_CALL();
     }
 }
 

@@ -155,19 +155,18 @@ NAS_INLINE void multiply(const nas_conv *layer, const int8_t *columns, int32_t l
 }
 #endif
 
-void nas_conv_run(const nas_conv *layer, const int8_t *x, int8_t *y, void *scratch)
+void nas_conv_run(const nas_conv *layer, const int8_t *x, int8_t *y, int8_t *scratch)
 {
     const nas_window *const w = &layer->window;
     const int32_t length = row_length(w), pixels = w->out_height * w->out_width;
-    int8_t *const columns = scratch;
     int32_t count = 0, pixel = 0;
 
     for (int32_t row = 0; row < w->out_height; row++) {
         for (int32_t column = 0; column < w->out_width; column++) {
-            fill_column(layer, x, row, column, count, columns, length);
+            fill_column(layer, x, row, column, count, scratch, length);
             pixel++;
             if (++count == AT_ONCE || pixel == pixels) {
-                multiply(layer, columns, length, count, y + (pixel - count) * w->out_channels);
+                multiply(layer, scratch, length, count, y + (pixel - count) * w->out_channels);
                 count = 0;
             }
         }

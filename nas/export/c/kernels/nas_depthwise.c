@@ -109,11 +109,12 @@ void nas_depthwise_run(const nas_depthwise *layer, const int8_t *x, int8_t *y)
 {
     const nas_window *const w = &layer->window;
     const int32_t channels = w->in_channels;
-    nas_depthwise_pixel p = {.x_row = w->dilation_y * w->in_width * channels,
-                             .x_step = w->dilation_x * channels,
-                             .w_row = w->kernel_width * channels};
+    nas_depthwise_pixel p;
     int8_t *pixel = y;
 
+    p.x_row = w->dilation_y * w->in_width * channels;
+    p.x_step = w->dilation_x * channels;
+    p.w_row = w->kernel_width * channels;
     for (int32_t row = 0; row < w->out_height; row++) {
         p.ys = nas_taps_at(row * w->stride_y - w->pad_top, w->kernel_height, w->dilation_y, w->in_height);
         for (int32_t column = 0; column < w->out_width; column++, pixel += channels) {

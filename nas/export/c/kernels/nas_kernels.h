@@ -119,7 +119,7 @@ typedef struct {
 } nas_softmax;
 
 /* scratch: 5 bytes for each weight of a row (filled to 4 n), aligned to 4 */
-void nas_conv_run(const nas_conv *layer, const int8_t *x, int8_t *y, void *scratch);
+void nas_conv_run(const nas_conv *layer, const int8_t *x, int8_t *y, int8_t *scratch);
 void nas_depthwise_run(const nas_depthwise *layer, const int8_t *x, int8_t *y);
 void nas_fully_connected_run(const nas_fully_connected *layer, const int8_t *x, int8_t *y);
 void nas_add_run(const nas_add *layer, const int8_t *a, const int8_t *b, int8_t *y);

@@ -13,10 +13,10 @@ NAS_INLINE int32_t product(int32_t a, int32_t b)
     return a == INT32_MIN && b == INT32_MIN ? INT32_MAX : (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
 
-/* nas_rounding_shift, where value may be as large as it can */
+/* nas_rounding_shift, where value may be as large as it can, and be shifted out */
 NAS_INLINE int32_t shifted(int32_t value, int bits)
 {
-    return (int32_t)(((int64_t)value + (value >> 31) + (1 << (bits - 1))) >> bits);
+    return (int32_t)(((int64_t)value + (value >> 31) + ((int64_t)1 << (bits - 1))) >> bits);
 }
 
 /* value * 2^bits, saturated */
