@@ -120,6 +120,9 @@ def _totals(found: ModelCost) -> Table:
         ("params", f"{report.params:,}", "weights and biases"),
         ("peak", f"{report.layers[report.peak].top_bytes:,} B", _peak(found)),
     ]
+    if found.arena is not None and found.arena.total_bytes != report.sram_bytes:
+        parts = f"{found.arena.activation_bytes:,} activations + {found.arena.persistent_bytes:,} persistent"
+        rows.insert(2, ("", f"{found.arena.total_bytes:,} B", f"arena as TensorFlow Lite Micro measures it: {parts}"))
     for core, count in found.instructions.items():
         rows.append(("instructions", f"{count:,}", f"of the C code of nas export --c on {core}, modelled"))
     planned_bytes = found.planned_sram_bytes
@@ -162,7 +165,12 @@ def _model_fits(found: ModelCost) -> list[RenderableType]:
     count = sum(fit.fits for fit in found.fits)
     most = "at most " if found.report.unsupported else ""
     title = f"\nfits {most}{count} of {len(rows)} budgets; share of what each leaves for a model"
-    return [_title(title), _two_panes(columns, rows)]
+    table = [_title(title), _two_panes(columns, rows)]
+    if found.refusal is None:
+        return table
+    if most:  # firmware may bring the operators that are not known here
+        return [*table, _title(f"\nas it is: {found.refusal}")]
+    return [_title(f"\nfits nothing: {found.refusal}")]
 
 
 def _milliseconds(latency: Latency | None) -> str:

@@ -8,6 +8,7 @@ those of a 64-bit machine.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import numpy as np
 
 from nas.errors import ValidationError
 from nas.export.flatbuffer import tensors
+from nas.export.model_reader import read_model
 from nas.export.offline_plan import with_offline_plan
 from nas.files import scratch_folder
 from nas.harness.samples import run_each, trace_each
@@ -27,6 +29,7 @@ from nas.processes import environment
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
 ALIGNMENT = 16  # TFLM: MicroArenaBufferAlignment()
+LOAD_SECONDS = 120
 MESSAGE_LINES = 4  # of TFLM's own words in an error
 
 
@@ -97,9 +100,17 @@ def measure_arena(model: bytes) -> ArenaReport:
         path = folder / "model.tflite"
         path.write_bytes(model)
         command = [sys.executable, "-m", "nas.harness.arena_worker", str(path), str(ample_arena_bytes(model))]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, errors="replace")
+        try:
+            done = subprocess.run(
+                command, env=environment(), capture_output=True, text=True, errors="replace", timeout=LOAD_SECONDS
+            )
+        except subprocess.TimeoutExpired as cause:
+            raise ValidationError(f"TensorFlow Lite Micro does not load the model within {LOAD_SECONDS} s") from cause
     if done.returncode:
-        raise ValidationError(_refusal(done.stderr))
+        more = f"it ends with {signal.Signals(-done.returncode).name}" if done.returncode < 0 else ""
+        if "op code CUSTOM" in done.stderr:  # which it does not name
+            more = f"custom operators: {', '.join(sorted({op.kind for op in read_model(model).ops if op.custom}))}"
+        raise ValidationError(_refusal(done.stderr, more))
     return ArenaReport(*(_allocated(done.stderr, part) for part in ("total", "head", "tail")))
 
 
@@ -122,7 +133,7 @@ def _allocated(text: str, part: str) -> int:
     return int(match[1])
 
 
-def _refusal(words: str) -> str:
+def _refusal(words: str, more: str = "") -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip() and not line.startswith(("Traceback", "  "))]
-    said = "; ".join(lines[-MESSAGE_LINES:]) or "it died without a word"
+    said = "; ".join([*lines[-MESSAGE_LINES:], *([more] if more else [])]) or "it died without a word"
     return f"TensorFlow Lite Micro refuses the model: {said}"

@@ -16,10 +16,12 @@ from nas.cost.latency import Latency
 from nas.cost.lowering import lower
 from nas.cost.model import Cost
 from nas.engines.run_folder import RunFolder
-from nas.errors import InputError
+from nas.errors import InputError, ValidationError
+from nas.export.flatbuffer import FILE_IDENTIFIER
 from nas.export.model_reader import read_model
 from nas.export.slim import slim
 from nas.files import write_bytes
+from nas.harness.tflm import ArenaReport, measure_arena
 from nas.model_file import ModelFile
 from nas.plan.planner import plan_model
 from nas.report.memory_plot import FORMATS, render_memory_plot
@@ -59,11 +61,17 @@ class ModelCost:
     fits: tuple[Fit, ...]
     instructions: Mapping[str, int] = field(default_factory=dict)
     """Core -> instructions of one inference of our C code, modelled; empty where only the file is known."""
+    arena: ArenaReport | None = None
+    """Measured by TFLM on this machine; ``None``: there is no file, or TFLM refuses it."""
+    refusal: str | None = None
+    """Why TFLM refuses the file, which then fits nothing; ``None``: it does not, or was not asked."""
 
     @property
     def fitting(self) -> list[str]:
-        """Names of what it fits; none where the totals are only lower bounds."""
-        return [] if self.report.unsupported else [fit.name for fit in self.fits if fit.fits]
+        """Names of what it fits; none where the totals are only lower bounds, or TFLM refuses the file."""
+        if self.report.unsupported or self.refusal:
+            return []
+        return [fit.name for fit in self.fits if fit.fits]
 
     def totals(self) -> dict[str, Any]:
         """Every figure of the whole model."""
@@ -75,6 +83,8 @@ class ModelCost:
             "planned_sram_bytes": self.planned_sram_bytes,
             "activation_bytes": found.activation_bytes,
             "persistent_bytes": found.persistent_bytes,
+            "measured_sram_bytes": self.arena and self.arena.total_bytes,
+            "refused_by_tflm": self.refusal,
             "sram_32bit_bytes": found.sram_32bit_bytes,
             "ops": found.ops,
             "macs": found.macs,
@@ -119,7 +129,7 @@ def find_cost(what: str) -> ModelCost | SpaceCost:
     path = Path(what)
     if path.is_dir():
         return _run_cost(path)
-    if path.suffix == ".tflite":
+    if path.suffix == ".tflite" or (path.is_file() and _is_tflite(path)):
         return _file_cost(path.name, read_model_file(path))
     if path.suffix == ".toml" or what in list_files("search_spaces"):
         return _space_cost(what)
@@ -131,6 +141,12 @@ def find_cost(what: str) -> ModelCost | SpaceCost:
         f"no model, run or space {what!r}: give a .tflite file, a run folder, an arch.json, SPACE:POINT or a space\n"
         f"spaces: {', '.join(list_files('search_spaces'))}"
     )
+
+
+def _is_tflite(path: Path) -> bool:
+    """Whether a file says of itself that it is one, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == FILE_IDENTIFIER
 
 
 def write_plot(found: ModelCost | SpaceCost, path: Path) -> None:
@@ -176,7 +192,10 @@ def _file_cost(name: str, content: bytes, architecture: Architecture | None = No
         slim_bytes = len(slim(content))
     except InputError:
         slim_bytes = None
-    return _cost(name, model, slim_bytes)
+    try:
+        return _cost(name, model, slim_bytes, measure_arena(content))
+    except ValidationError as error:
+        return replace(_cost(name, model, slim_bytes), refusal=str(error))
 
 
 def _with_names(model: ModelFile, architecture: Architecture) -> ModelFile:
@@ -204,12 +223,12 @@ def _space_cost(name: str) -> SpaceCost:
     return SpaceCost(space.name, space.task, space.size, smallest, largest)
 
 
-def _cost(name: str, model: ModelFile, slim_bytes: int | None) -> ModelCost:
+def _cost(name: str, model: ModelFile, slim_bytes: int | None, arena: ArenaReport | None = None) -> ModelCost:
     found = report(model)
-    cost = Cost(found.flash_bytes, found.sram_bytes, found.ops)
+    cost = Cost(found.flash_bytes, arena.total_bytes if arena else found.sram_bytes, found.ops)
     specs: list[ProfileSpec | McuSpec] = [*list_profiles(), *list_mcus()]
     fits = tuple(Fit(spec.name, spec.limits().used(cost)) for spec in specs)
-    return ModelCost(name, found, slim_bytes, _planned_sram_bytes(model, found), fits)
+    return ModelCost(name, found, slim_bytes, _planned_sram_bytes(model, found), fits, arena=arena)
 
 
 def _timed(found: ModelCost, graph: Graph) -> ModelCost:

@@ -128,13 +128,14 @@ def emulate(model: bytes, core: Core) -> Emulation:
 def is_bit_exact(emulation: Emulation, tflm: TflmModel, samples: Int8Array) -> bool:
     """Whether the core gives TFLM's outputs for real samples (n, ...) and for random ones."""
     return all(
-        np.array_equal(emulation.core.run(some), tflm.run(some)) for some in (samples, noise(tflm, RANDOM_SAMPLES))
+        np.array_equal(emulation.core.run(some), tflm.run(some))
+        for some in (samples, _noise(samples.shape[1:], RANDOM_SAMPLES))
     )
 
 
-def noise(tflm: TflmModel, count: int) -> Int8Array:
-    """Random samples (count, ...) of a model's input, the same each time."""
-    return np.random.default_rng(SEED).integers(-128, 128, (count, *tflm.input_shape[1:]), dtype=np.int8)
+def _noise(shape: tuple[int, ...], count: int) -> Int8Array:
+    """Random samples (count, *shape), the same each time."""
+    return np.random.default_rng(SEED).integers(-128, 128, (count, *shape), dtype=np.int8)
 
 
 def export_c(what: Path, folder: Path) -> WrittenC:
@@ -161,7 +162,7 @@ def export_c(what: Path, folder: Path) -> WrittenC:
 def _prove_on_host(model: bytes, program: Program, compiler: HostCompiler) -> None:
     require_runs(model)
     tflm = TflmModel(model)
-    samples = noise(tflm, PROOF_SAMPLES)
+    samples = _noise(tflm.input_shape[1:], PROOF_SAMPLES)
     outputs, expected = run_on_host(program, compiler, samples), tflm.run(samples)
     if not np.array_equal(outputs, expected):
         wrong = int((outputs != expected).sum())

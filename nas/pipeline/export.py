@@ -14,11 +14,11 @@ from nas.export.savings import dropped_bytes
 from nas.export.slim import slim
 from nas.files import write_bytes
 from nas.harness.identity import SAMPLES, Proof, prove_identical
+from nas.harness.tflm import measure_arena
 from nas.pipeline.cost import read_model_file
-from nas.pipeline.plan import with_plan
+from nas.pipeline.plan import MeasuredPlan, with_measured_plan
 from nas.pipeline.reporter import Reporter
 from nas.plan.placement import DEFAULT_PLANNING, Planning, parse_planning
-from nas.plan.planner import Plan
 from nas.space.lookup import find_architecture
 
 
@@ -33,8 +33,8 @@ class Exported:
     """Bytes of what was left out, by what it was; empty when nothing was."""
     proof: Proof | None
     """``None``: the file is as the converter wrote it."""
-    plan: Plan | None = None
-    """``None``: none was made."""
+    planned: MeasuredPlan | None = None
+    """What TFLM measures without and with a plan; ``None``: none was made."""
 
     def to_json(self) -> dict[str, Any]:
         """What ``nas export --json`` prints."""
@@ -49,8 +49,8 @@ class Exported:
             "distinct_outputs": proof.distinct if proof else 0,
             "identical_in": list(proof.identical) if proof else [],
             "refused_by": dict(proof.refused) if proof else {},
-            "activation_bytes": self.plan.planned_bytes if self.plan else None,
-            "plan_in_file": self.plan is not None and self.plan.offsets is not None,
+            "activation_bytes": self.planned.arena.activation_bytes if self.planned else None,
+            "plan_in_file": self.planned is not None and self.planned.plan.offsets is not None,
         }
 
 
@@ -69,24 +69,25 @@ def export_model(
     Raises:
         InputError: there is no such thing, it cannot be slimmed, or ``out`` cannot be written.
         DataError: the data set of the run, from which activation ranges are taken, is not there any more.
-        ValidationError: outputs differ, or no runtime can run the file. Nothing is written.
+        ValidationError: outputs differ, or TFLM refuses the file. Nothing is written.
     """
     if what.is_dir():
         return _export_run(what, slimmed, out, reporter, planning)
     if not slimmed:
         raise InputError(f"--no-slim would only copy {what}: it is for a run folder, whose file is converted again")
     original = read_model_file(what)
-    small, plan = _smaller(original, planning)
-    return _write(original, small, plan, _free(out or what.with_suffix(".slim.tflite"), what), reporter)
+    small, planned = _smaller(original, planning)
+    return _write(original, small, planned, _free(out or what.with_suffix(".slim.tflite"), what), reporter)
 
 
-def _smaller(original: bytes, planning: Planning | None) -> tuple[bytes, Plan | None]:
+def _smaller(original: bytes, planning: Planning | None) -> tuple[bytes, MeasuredPlan | None]:
     """The slim file, with a plan where it may have one and does not have it yet."""
     small, model = slim(original), read_model(original)
     if planning is None and (model.offline_offsets is not None or model.subgraphs > 1):
+        measure_arena(small)  # what TFLM refuses is not written
         return small, None
-    planned, plan = with_plan(small, planning or DEFAULT_PLANNING)
-    return (small if plan.offsets is None and planning is None else planned), plan
+    planned = with_measured_plan(small, planning or DEFAULT_PLANNING)
+    return planned.model, planned
 
 
 def _export_run(
@@ -119,13 +120,14 @@ def _export_run(
         write_bytes(path, original)
         return Exported(path, len(original), len(original), {}, None)
     as_searched = parse_planning(asked.get("plan"), asked.get("kernels"))
-    small, plan = with_plan(slim(original), planning or as_searched)
+    planned = with_measured_plan(slim(original), planning or as_searched)
+    small = planned.model
     if path == model and model.is_file() and model.read_bytes() != small:
         raise ValidationError(
             f"converting again gives another file than {model}, which was validated: data or tools have changed\n"
             "nothing was written; --out FILE takes the new one"
         )
-    return _write(original, small, plan, path, reporter)
+    return _write(original, small, planned, path, reporter)
 
 
 def _free(path: Path, source: Path | None = None) -> Path:
@@ -137,8 +139,8 @@ def _free(path: Path, source: Path | None = None) -> Path:
     return path
 
 
-def _write(original: bytes, small: bytes, plan: Plan | None, path: Path, reporter: Reporter) -> Exported:
+def _write(original: bytes, small: bytes, planned: MeasuredPlan | None, path: Path, reporter: Reporter) -> Exported:
     reporter.note(f"comparing the outputs of both files on {SAMPLES} random inputs")
     proof = prove_identical(original, small)
     write_bytes(path, small)
-    return Exported(path, len(original), len(small), dropped_bytes(original, small), proof, plan)
+    return Exported(path, len(original), len(small), dropped_bytes(original, small), proof, planned)

@@ -19,11 +19,13 @@ from nas.model_file import ModelFile
 from nas.pipeline.cost import read_model_file
 from nas.pipeline.reporter import Reporter
 from nas.plan.greedy import tflm_placements
-from nas.plan.placement import Kernels, Placement, Planning
+from nas.plan.placement import Kernels, Placement, PlanKind, Planning
 from nas.plan.planner import Plan, plan_model
 from nas.plan.replay import verify
 from nas.report.memory_plot import FORMATS
 from nas.report.plan_plot import render_plan_plot
+
+TFLM_ALONE = Planning(PlanKind.GREEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +102,56 @@ def plan_file(model: Path, planning: Planning, out: Path | None, plot: Path | No
     original = read_model_file(model)
     unplanned = with_offline_plan(original, None)
     before = read_model(unplanned)
-    small, plan = with_plan(unplanned, planning)
+    planned = with_measured_plan(unplanned, planning)
+    small, plan = planned.model, planned.plan
     reporter.note("running both files in every runtime: outputs must be identical")
     proof = prove_identical(unplanned, small)
     after = read_model(small)
-    planned = Planned(
+    result = Planned(
         path=path,
         planning=planning,
         plan=plan,
         before=report(before),
         after=report(after),
-        arena_before=measure_arena(unplanned),
-        arena=measure_arena(small),
+        arena_before=planned.arena_before,
+        arena=planned.arena,
         proof=proof,
         reference_bytes=plan_model(before, Planning(kernels=(Kernels.REFERENCE,))).planned_bytes,
     )
     write_bytes(path, small)
     if plot is not None:
         write_bytes(plot, _picture(model.name, before, after, kind))
-    return planned
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPlan:
+    """A model with a plan that TFLM measures less memory with, or without one."""
+
+    model: bytes
+    plan: Plan
+    arena_before: ArenaReport
+    """Without a plan in the file."""
+    arena: ArenaReport
+
+
+def with_measured_plan(model: bytes, planning: Planning) -> MeasuredPlan:
+    """Plan a model's memory, and keep the plan if TFLM itself finds that it saves some.
+
+    Operators that nothing is known of may take memory of their own, which a plan cannot see.
+
+    Raises:
+        InputError: the model cannot be planned.
+        ValidationError: the verifier finds the plan unsafe, or TFLM refuses the model.
+    """
+    unplanned = with_offline_plan(model, None)
+    before = measure_arena(unplanned)
+    planned, plan = with_plan(unplanned, planning)
+    if plan.offsets is not None:
+        arena = measure_arena(planned)
+        if arena.total_bytes < before.total_bytes:
+            return MeasuredPlan(planned, plan, before, arena)
+    return MeasuredPlan(unplanned, plan_model(read_model(unplanned), TFLM_ALONE), before, before)
 
 
 def with_plan(model: bytes, planning: Planning) -> tuple[bytes, Plan]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_networks import make
 
 from nas.cli.sketch import sketch
 from nas.cost.file_cost import report
@@ -17,6 +18,7 @@ from nas.cost.lowering import lower
 from nas.cost.model import cost
 from nas.engines.run_folder import RunFolder
 from nas.export.model_reader import read_model
+from nas.harness.tflm import measure_arena
 from nas.pipeline.cost import _with_names
 from nas.space import Architecture, SearchSpace, load_space
 
@@ -24,7 +26,7 @@ Call = Callable[..., Any]
 KEYS = {
     "flash_bytes", "sram_bytes", "activation_bytes", "ops", "macs", "params", "layers", "unsupported",
     "persistent_bytes", "sram_32bit_bytes", "peak_layer", "fits", "slim_flash_bytes", "name", "planned_sram_bytes",
-    "instructions", "latency_ms",
+    "instructions", "latency_ms", "measured_sram_bytes", "refused_by_tflm",
 }  # fmt: skip
 
 
@@ -54,6 +56,40 @@ def test_json_of_a_file(call_nas: Call, models: Path) -> None:
     assert [one["kind"] for one in found["layers"]] == [one.kind for one in expected.layers]
     assert "stm32f446re" in found["fits"]
     assert "profile_tiny" in found["fits"]
+
+
+@pytest.fixture
+def hybrid(tmp_path: Path) -> Path:
+    """A dense layer of float activations and INT8 weights, which LiteRT runs and TFLM does not."""
+    m = make.Model()
+    x = m.tensor((1, 4), "float32")
+    inputs = (x, m.tensor((3, 4), data=1, scales=[0.1]), m.tensor((3,), "float32", 0))
+    y = m.op("FULLY_CONNECTED", inputs, m.tensor((1, 3), "float32"), "FullyConnectedOptions")
+    path = tmp_path / "hybrid.tflite"
+    path.write_bytes(bytes(m.pack([x], [y])))
+    return path
+
+
+def test_what_tflm_refuses_fits_nothing(call_nas: Call, hybrid: Path) -> None:
+    """And is neither exported nor planned with success."""
+    found = printed(call_nas("cost", hybrid, "--json"))
+    assert (found["unsupported"], found["fits"], found["measured_sram_bytes"]) == ([], [], None)
+    assert found["refused_by_tflm"].startswith("TensorFlow Lite Micro refuses the model: ")
+    shown = call_nas("cost", hybrid)
+    assert (shown.code, "fits nothing: TensorFlow Lite Micro refuses the model" in shown.out) == (0, True)
+    assert "budgets" not in shown.out
+    for command in ("export", "plan"):
+        done = call_nas(command, hybrid)
+        assert (done.code, "TensorFlow Lite Micro refuses the model: " in done.err) == (4, True), done
+    assert list(hybrid.parent.iterdir()) == [hybrid]
+
+
+@pytest.mark.parametrize("name", ["model.lite", "model.bin", "model"])
+def test_a_model_of_any_name(name: str, call_nas: Call, models: Path, tmp_path: Path) -> None:
+    model = (models / "residual_concat.tflite").read_bytes()
+    (tmp_path / name).write_bytes(model)
+    found = printed(call_nas("cost", tmp_path / name, "--json"))
+    assert found["measured_sram_bytes"] == found["sram_bytes"] == measure_arena(model).total_bytes
 
 
 def test_a_file_in_words(call_nas: Call, models: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,31 @@ from typing import Any
 import pytest
 
 from nas.export.model_reader import read_model
-from nas.harness.tflm import measure_arena
+from nas.export.offline_plan import with_offline_plan
+from nas.harness.tflm import ArenaReport, measure_arena
 from nas.pipeline import plan as module
 from nas.plan.placement import Kernels, Planning
 
 Call = Callable[..., Any]
+
+
+def test_a_plan_that_saves_nothing_is_not_written(
+    call_nas: Call, tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TFLM has the last word: it may take memory for operators of which no plan knows. Here it finds one byte more."""
+    model = checkout / "exported" / "reference" / "kws-64kb" / "winner" / "model.tflite"
+    real = measure_arena
+
+    def measured(content: bytes) -> ArenaReport:
+        arena, planned = real(content), read_model(content).offline_offsets is not None
+        return replace(arena, total_bytes=real(with_offline_plan(content, None)).total_bytes + 1) if planned else arena
+
+    monkeypatch.setattr("nas.pipeline.plan.measure_arena", measured)
+    for command in ("plan", "export"):
+        out = tmp_path / f"{command}.tflite"
+        options = ("--plan", "overlap") if command == "export" else ()
+        assert call_nas(command, model, "--out", out, *options).code == 0
+        assert read_model(out.read_bytes()).offline_offsets is None
 
 
 @pytest.fixture
