@@ -89,10 +89,10 @@ def sum_with_constant() -> bytes:
     return bytes(m.pack([x], [m.op("ADD", (x, other), y, "AddOptions")]))
 
 
-def softmax_network(classes: int) -> bytes:
-    """One softmax."""
+def softmax_network(classes: int, scale: float = 0.1) -> bytes:
+    """One softmax, of scores on a grid of that scale."""
     m = make.Model()
-    x = m.tensor((1, classes), scales=[0.1])
+    x = m.tensor((1, classes), scales=[scale])
     y = m.tensor((1, classes), scales=[1 / 256], zero_point=-128)
     return bytes(m.pack([x], [m.op("SOFTMAX", (x,), y, "SoftmaxOptions", beta=1.0)]))
 

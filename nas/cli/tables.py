@@ -82,12 +82,13 @@ def _winner(report: dict[str, Any]) -> Group:
 
 def _parity(parity: dict[str, Any], metric: str) -> str:
     pair, samples = parity["pairs"]["torch/tflm"], parity["samples"]
-    same = (
-        f"choose the same class for {pair['argmax_agreement']:.0%} of {samples}"
-        if metric == "accuracy"
-        else f"on {samples}"
-    )
-    return f"parity: torch and TFLM {same} samples, SQNR {pair['sqnr_db'] or float('inf'):.1f} dB"
+    sqnr = f"SQNR {pair['sqnr_db'] or float('inf'):.1f} dB"
+    if metric != "accuracy":
+        return f"parity: torch and TFLM on {samples} samples, {sqnr}"
+    if not pair["decided"]:
+        return f"parity: torch decides none of {samples} samples, so that their classes prove nothing; {sqnr}"
+    same = f"the same class for {pair['decided_agreement']:.0%} of the {pair['decided']} samples that torch decides"
+    return f"parity: torch and TFLM choose {same}, of {samples}; {sqnr}"
 
 
 def _found(search: dict[str, Any]) -> str:

@@ -32,10 +32,12 @@ class PairReport:
     """Largest absolute difference of any output value."""
     argmax_agreement: float
     """Share of samples whose largest output is the same class."""
-    decided_agreement: float
-    """The same among the samples that ``first`` decides by ``DECIDED_MARGIN``; 1 when there is none."""
+    decided: int
+    """Samples that ``first`` decides by ``DECIDED_MARGIN``."""
+    decided_agreement: float | None
+    """The same among those; ``None`` when there is none, so that nothing is known."""
     identical: float
-    """Share of output values that are equal to the bit."""
+    """Share of samples of which every output value is equal to the bit."""
     sqnr_db: float | None
     """Signal to quantisation noise, 10 log10(sum first^2 / sum (first - second)^2); None: no difference."""
 
@@ -86,7 +88,7 @@ class Bound:
 SIMULATION = Bound(
     "simulation",
     "tflm",
-    min_identical=0.999,
+    min_identical=0.98,
     reason="fine-tuning relies on it: eight trained networks measured 100 % on 400 samples and more",
 )
 
@@ -191,14 +193,14 @@ def _problems(pair: PairReport, bound: Bound) -> list[str]:
     problems = []
     if not pair.max_abs <= bound.max_abs:  # NaN must fail too
         problems.append(f"{names} differ by up to {pair.max_abs:.3g}, allowed {bound.max_abs:.3g}{why}")
-    if not pair.decided_agreement >= bound.min_agreement:
+    if pair.decided_agreement is not None and not pair.decided_agreement >= bound.min_agreement:
         problems.append(
             f"{names} choose the same class for {pair.decided_agreement:.1%}, required {bound.min_agreement:.1%}{why}"
         )
     if not (pair.sqnr_db is None or pair.sqnr_db >= bound.min_sqnr_db):
         problems.append(f"{names}: SQNR {pair.sqnr_db:.1f} dB, required {bound.min_sqnr_db:.1f} dB{why}")
     if not pair.identical >= bound.min_identical:
-        problems.append(f"{names}: {pair.identical:.2%} of values equal, required {bound.min_identical:.2%}{why}")
+        problems.append(f"{names}: {pair.identical:.0%} of samples equal, required {bound.min_identical:.0%}{why}")
     return problems
 
 
@@ -213,8 +215,9 @@ def _compare_pair(first: str, second: str, outputs: Mapping[str, Array]) -> Pair
         second=second,
         max_abs=float(np.max(np.abs(a - b))),
         argmax_agreement=float(np.mean(same)),
-        decided_agreement=float(np.mean(same[decided])) if decided.any() else 1.0,
-        identical=float(np.mean(a == b)),
+        decided=int(decided.sum()),
+        decided_agreement=float(np.mean(same[decided])) if decided.any() else None,
+        identical=float(np.mean((a == b).all(axis=1))),
         sqnr_db=None if sqnr == np.inf else sqnr,
     )
 

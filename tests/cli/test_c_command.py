@@ -34,7 +34,7 @@ def test_the_code_is_compared_before_it_is_written(
 ) -> None:
     """A fault that is planted in the generator: nothing is written."""
     assert "TensorFlow Lite Micro's bits for 20 random inputs" in call_nas("export", model, "--c", tmp_path / "net").out
-    monkeypatch.setattr("nas.export.c.layers.DIFFERENCE_BITS", 6)
+    monkeypatch.setattr("nas.fixed_point_softmax.DIFFERENCE_BITS", 6)
     done = call_nas("export", model, "--c", tmp_path / "other")
     assert (done.code, done.out) == (4, "")
     assert "values other than TensorFlow Lite Micro, compiled by" in done.err

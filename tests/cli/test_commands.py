@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from nas.cli.tables import _parity
+
 Call = Callable[..., Any]
 DRY_RUN = ("search", "--task", "kws", "--flash", "256KB", "--sram", "128KB", "--data", "builtin", "--dry-run")
 
@@ -98,3 +100,14 @@ def test_a_search_without_flags_is_guided(run_nas: Call) -> None:
         assert word in done.err
     (example,) = re.findall(r"^  try: nas (.*?);", done.err, re.MULTILINE)
     assert run_nas(*example.split(), "--dry-run").code == 0
+
+
+def test_a_network_that_decides_nothing_has_no_agreement() -> None:
+    """In place of "the same class for 0% of 8 samples", or for 100 % of none."""
+    pair = {"decided": 0, "decided_agreement": None, "argmax_agreement": 0.0, "sqnr_db": 20.0}
+    told = _parity({"pairs": {"torch/tflm": pair}, "samples": 8}, "accuracy")
+    assert told == "parity: torch decides none of 8 samples, so that their classes prove nothing; SQNR 20.0 dB"
+    pair |= {"decided": 5, "decided_agreement": 0.8}
+    assert "the same class for 80% of the 5 samples that torch decides, of 8" in _parity(
+        {"pairs": {"torch/tflm": pair}, "samples": 8}, "accuracy"
+    )

@@ -152,7 +152,7 @@ def overlapping(model: bytes) -> bytes:
 
 def test_a_broken_memory_plan_is_named(exported: Exported, data: TrainingData) -> None:
     broken = replace(exported, model=overlapping(exported.model))
-    with pytest.raises(ValidationError, match=r"simulation and tflm: .* of values equal, required 99\.90%") as error:
+    with pytest.raises(ValidationError, match=r"simulation and tflm: .* of samples equal, required 98%") as error:
         measure_parity(broken, data, classes=True)
     pairs, told = str(error.value).split("\n")[1].split(": ", maxsplit=1)
     assert pairs.endswith("simulation/tflm")

@@ -13,6 +13,7 @@ import numpy as np
 from nas.errors import InputError
 from nas.export.c.source import Array, Fields, Layer, Source, Table, TensorGrid
 from nas.fixed_point import MANTISSA_BITS, quantized_multipliers, rescaled
+from nas.fixed_point_softmax import softmax_scale
 from nas.model_file import FileOp, ModelFile, elements, operand, result
 from nas.models.int8 import ADD_SHIFT, QMAX, QMIN
 
@@ -22,7 +23,6 @@ SUM_LIMIT = 1 << 30  # nas_high_product doubles a sum within 32 bits
 SAME = 0  # schema.fbs: Padding
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3  # schema.fbs: ActivationFunctionType
 SAME_GRID = {"multiplier": 1 << (MANTISSA_BITS - 1), "shift": -1}  # times 1
-DIFFERENCE_BITS = 5  # reference/softmax.h: kScaledDiffIntegerBits
 MAX_SIZE = (1 << 16) - 1  # of a map, in each direction: uint16_t in nas_kernels.h
 MAX_CLASSES = (1 << 12) - 1  # of a softmax: the sum of its exponentials has 12 integer bits
 MAX_TAPS = (1 << 8) - 1  # of kernels, strides, dilations, paddings: uint8_t
@@ -226,20 +226,15 @@ def _copy(source: Source, op: FileOp) -> Layer:
 
 
 def _softmax(source: Source, op: FileOp) -> Layer:
-    """reference/softmax.h and PreprocessSoftmaxScaling of quantization_util.cc."""
+    """See ``nas.fixed_point_softmax``."""
     x, beta = operand(source.model, op, 0), float(op.options.get("beta", 1.0))
     classes = x.shape[-1]
     if not beta > 0:
         raise InputError(f"SOFTMAX with a beta of {beta}, expected a positive number")
-    real = source.grid(op.inputs[0]).scale * beta * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
-    mantissa, exponent = quantized_multipliers(min(real, float((1 << MANTISSA_BITS) - 1)))
-    radius = ((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (MANTISSA_BITS - DIFFERENCE_BITS - int(exponent))
     fields: Fields = {
         "rows": _sized(elements(x) // classes, MAX_SIZE),
         "classes": _sized(classes, MAX_CLASSES),
-        "multiplier": int(mantissa),
-        "left_shift": int(exponent),
-        "smallest_difference": -int(radius),
+        **softmax_scale(source.grid(op.inputs[0]).scale, beta)._asdict(),
     }
     return Layer("softmax", op, op.inputs, fields)
 
