@@ -19,6 +19,7 @@ def offered(line: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("line", "found"),
     [

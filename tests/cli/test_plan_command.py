@@ -20,6 +20,7 @@ from nas.plan.placement import Kernels, Planning
 Call = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_a_plan_that_saves_nothing_is_not_written(
     call_nas: Call, tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def foreground() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_search_that_is_ended_can_go_on(
     call_nas: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

@@ -32,6 +32,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("words", QUICK, ids=" ".join)
 def test_nothing_heavy_is_imported(words: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTED, *words], capture_output=True, text=True)

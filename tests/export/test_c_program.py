@@ -59,6 +59,7 @@ def noise(model: bytes, count: int) -> np.ndarray:
     return np.random.default_rng(1).integers(-128, 128, (count, *shape), dtype=np.int8)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(24))
 def test_random_layers(seed: int, tmp_path: Path) -> None:
@@ -67,6 +68,7 @@ def test_random_layers(seed: int, tmp_path: Path) -> None:
     assert_array_equal(run_here(make_program(model, "net"), inputs, tmp_path), TflmModel(model).run(inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(36))
 def test_grids_that_no_converter_makes(seed: int, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_a_page_of_a_training(run: Path) -> None:
     assert write_page(run, run / "other.html").read_text() == html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"synthetic": True}, {"classes": ["lamp on", "silence"]}], ids=str)
 def test_only_like_is_held_against_published_networks(changed: dict[str, Any], run: Path) -> None:
     """Real data and the benchmark's classes."""

@@ -162,6 +162,7 @@ def test_the_users_own_links_stay(run: Path) -> None:
     assert RunFolder.open(run.parent / "link").record()["schema"] == 1
 
 
+@pytest.mark.slow
 def test_a_reading_command_writes_nothing(run: Path, call_nas: Callable[..., Any]) -> None:
     """Not even where a line of the candidates was cut short."""
     (run / "candidates.jsonl").write_text('{"cut": ')
