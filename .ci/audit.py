@@ -1,7 +1,7 @@
 """Are vulnerabilities known of the locked versions? Exit code 1 where one is that `audit.toml` does not explain.
 
 pip-audit says "no known vulnerabilities" with exit code 0 also where it could ask about nothing: here that is told
-as what it is. Without a network nothing is audited, and that does not fail.
+as what it is, with exit code 3.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = ("-m", "pip_audit", "-r", "requirements.lock", "--no-deps", "--disable-pip", "-f", "json")
 SECONDS = 300
+NOT_DONE = 3
 
 
 def main() -> int:
@@ -25,7 +26,7 @@ def main() -> int:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
         packages = json.loads(done.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, ValueError, KeyError) as cause:
-        return tell(f"audit: NOT DONE, there is no answer ({type(cause).__name__})", 0)
+        return tell(f"audit: NOT DONE, there is no answer ({type(cause).__name__})", NOT_DONE)
     known = {each["id"]: each["reason"] for each in tomllib.loads((ROOT / ".ci/audit.toml").read_text())["known"]}
     return tell(*judge(packages, known))
 
@@ -34,7 +35,7 @@ def judge(packages: list[dict[str, Any]], known: dict[str, str]) -> tuple[str, i
     """What is to be said of the answers, and the exit code."""
     asked = [each for each in packages if "skip_reason" not in each]
     if not asked:
-        return "audit: NOT DONE, the database of vulnerabilities cannot be reached from here", 0
+        return "audit: NOT DONE, the database of vulnerabilities cannot be reached from here", NOT_DONE
     found = [
         (
             f"{each['name']} {each['version']}: {one['id']}, fixed in {', '.join(one['fix_versions']) or 'no version'}",

@@ -482,14 +482,14 @@ HOLED = {"name": "c", "version": "2", "vulns": [{"id": "PYSEC-1", "aliases": ["C
 @pytest.mark.parametrize(
     ("packages", "known", "said", "code"),
     [
-        ([SKIPPED], {}, "NOT DONE", 0),
+        ([SKIPPED], {}, "NOT DONE", 3),
         ([SKIPPED, SOUND], {}, "1 of 2 packages, 0 vulnerabilities", 0),
         ([SOUND, HOLED], {}, "c 2: PYSEC-1, fixed in 3", 1),
         ([SOUND, HOLED], {"CVE-1": "why"}, "1 vulnerabilities, 0 unexplained", 0),
         ([SOUND, HOLED], {"CVE-2": "why"}, "1 unexplained", 1),
     ],
 )
-def test_an_audit_fails_on_what_it_knows_and_not_on_what_it_could_not_ask(
+def test_an_audit_fails_on_what_it_knows_and_tells_what_it_could_not_ask(
     packages: list[dict[str, Any]], known: dict[str, str], said: str, code: int
 ) -> None:
     text, found = judge(packages, known)
