@@ -11,6 +11,7 @@ from nas.plan.buffers import model_buffers, scratch_requests
 from nas.plan.distances import safe_distances
 from nas.plan.placement import Kernels, aligned
 
+MOST_TRIED = 100_000  # steps in all, about two seconds; from there on one set of operators is kept
 MOST_STATES = 64  # sets of operators that are kept at each step; exact where there never are more
 
 
@@ -39,14 +40,15 @@ def best_order(model: ModelFile, kernels: Collection[Kernels]) -> tuple[int, ...
     given = tuple(range(len(model.ops)))
     if not _may_reorder(model):
         return given
-    graph = _Graph(model, kernels)
+    graph, tried = _Graph(model, kernels), 0
     states = [graph.start]
     for _ in given:
         following: dict[int, _State] = {}
         for state in states:
             for one in graph.next_states(state):
+                tried += 1
                 following[one.done] = min(one, following.get(one.done, one))
-        states = sorted(following.values())[:MOST_STATES]
+        states = sorted(following.values())[: MOST_STATES if tried < MOST_TRIED else 1]
     return states[0].order if states[0].peak < graph.peak(given) else given
 
 

@@ -15,7 +15,7 @@ from made_files import Sketch, branching_file, residual_network
 from nas.export.model_reader import read_model
 from nas.model_file import ModelFile
 from nas.plan import order as module
-from nas.plan.order import best_order
+from nas.plan.order import MOST_TRIED, _Graph, _State, best_order
 from nas.plan.placement import Kernels, PlanKind, Planning
 from nas.plan.planner import plan_model
 from nas.plan.problem import make_problem
@@ -162,3 +162,28 @@ def test_made_models_with_a_state_are_left_alone(name: str) -> None:
     doubled = replace(model, ops=(*model.ops, *model.ops))
     for one in (model, doubled):
         assert best_order(one, ()) == given_order(one)
+
+
+def test_many_branches_take_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve chains of twenty operators, whose beginnings come first: more sets of operators than can be looked at."""
+    sketch = Sketch()
+    image = sketch.tensor(1, 8, 8, 2)
+    chains = [image] * 12
+    for _ in range(20):
+        chains = [sketch.window("CONV_2D", x, 1 + number, (1, 1)) for number, x in enumerate(chains)]
+    joined = chains[0]
+    for other in chains[1:]:
+        joined = sketch.op("CONCATENATION", (joined, other), sketch.tensor(1, 8, 8, 2), axis=3)
+    model, tried = sketch.file([image], [joined]), 0
+    real = _Graph.run
+
+    def counted(graph: _Graph, state: _State, position: int) -> _State:
+        nonlocal tried
+        tried += 1
+        return real(graph, state, position)
+
+    monkeypatch.setattr(_Graph, "run", counted)
+    order = best_order(model, ())
+    assert is_topological(model, order)
+    assert order != given_order(model)
+    assert MOST_TRIED < tried < 1.2 * MOST_TRIED
