@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +21,7 @@ import pytest
 import typer.main
 from made_cifar10 import write_cifar10
 from made_data import write_clip, write_pictures, write_speech
+from printed_commands import FENCE, PAGES, ROOT, Printed, commands_of, split
 
 import nas
 from nas.budget import ProfileSpec, load_mcu
@@ -32,61 +31,10 @@ from nas.space import load_space
 from nas.space.lookup import find_architecture
 
 Call = Callable[..., Any]
-ROOT = Path(__file__).resolve().parents[2]
-BESIDE = ("README.md", "CONTRIBUTING.md", "exported/README.md", "exported/reference/README.md")
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / name for name in BESIDE)])
-BLOCK = re.compile(r"^ {4,}(?P<prompt>\$ )?(?:.*&& (?:\S*/)?)?(?P<command>nas .*)$")
-INLINE = re.compile(r"(?<!`)`(nas [^`]+)`")
-COMMENT = re.compile(r"\s{3,}\S.*$|\s+#\s.*$")  # what stands behind a command in a column of its own
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HELP = re.compile(r"^(?:[^\n:]*: )?(nas .*)$", re.MULTILINE)
 PLACEHOLDER = re.compile(r"^[A-Z][A-Z.]*$")
 UNFINISHED = {"MissingParameter", "NoArgsIsHelpError"}  # prose may name a command without its arguments,
 EXCUSED = re.compile(r"requires an argument|'[A-Z]+' is not a valid")  # a flag without its value, or N for a number
-
-
-@dataclass(frozen=True)
-class Printed:
-    """A command as it stands somewhere, and the lines that stand below it as its output."""
-
-    where: str
-    words: tuple[str, ...]
-    prose: bool = False
-    output: tuple[str, ...] | None = None
-
-    def __str__(self) -> str:
-        return f"{self.where}: nas {' '.join(self.words)}"
-
-
-def split(command: str) -> tuple[str, ...]:
-    """Words behind ``nas``; of alternatives and options in brackets, as a synopsis has them, the first."""
-    if "[-" in command:
-        command = re.sub(r"[\[\]]", "", re.sub(r" \| [^\]]*", "", command))
-    return tuple(word for word in shlex.split(command)[1:] if word != "...")
-
-
-def commands_of(page: Path) -> Iterator[Printed]:
-    """Of indented blocks, whole lines; of the text, what stands between backticks."""
-    where = str(page.relative_to(ROOT))
-    text = FENCE.sub("", page.read_text())
-    lines = text.splitlines()
-    for number, line in enumerate(lines):
-        if match := BLOCK.match(line):
-            indent = " " * match.start("prompt") if match["prompt"] else None
-            output = None if indent is None else tuple(output_below(lines[number + 1 :], indent))
-            yield Printed(where, split(COMMENT.sub("", match["command"])), output=output)
-    prose = "\n".join("" if re.match(r" {4}", line) else line for line in lines)
-    for match in INLINE.finditer(prose):
-        yield Printed(where, split(" ".join(match[1].split())), prose=True)
-
-
-def output_below(lines: list[str], indent: str) -> Iterator[str]:
-    """What is printed before the block ends or another command begins."""
-    for line in lines:
-        text = line.removeprefix(indent)
-        if (line.strip() and text == line) or text.startswith(("$ ", "nas ")):
-            return
-        yield text.rstrip()
 
 
 def below(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
