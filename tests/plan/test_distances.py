@@ -289,6 +289,16 @@ def test_padding_of_cmsis_nn_is_copied_in_runs() -> None:
         assert [distance(file, one) for one in (R, C)] == [added, added + run]
 
 
+@pytest.mark.parametrize(("rank", "known"), [(3, True), (4, True), (5, False)])
+def test_padding_of_cmsis_nn_has_at_most_four_dimensions(rank: int, known: bool) -> None:
+    sketch = Sketch()
+    shape = (2,) * (rank - 1) + (4,)
+    x, margins = sketch.tensor(*shape), sketch.tensor(rank, 2, dtype="int32", data=8 * rank)
+    file = sketch.file([x], [sketch.op("PAD", (x, margins), sketch.tensor(*shape[:-1], 6))])
+    assert distance(file, R) is not None
+    assert (distance(file, C) is not None) == known
+
+
 def test_a_tensor_that_is_joined_twice_gets_the_larger_distance() -> None:
     sketch = Sketch()
     x = sketch.tensor(1, 3, 8)

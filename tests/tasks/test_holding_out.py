@@ -53,3 +53,10 @@ def test_too_little_to_hold_out() -> None:
 )
 def test_speakers_are_read_from_official_names(stem: str, speaker: str | None) -> None:
     assert speaker_of(stem) == speaker
+
+
+def test_shares_are_rounded() -> None:
+    """A tenth of 16 is nearer to 2 than to 1."""
+    owners = hold_out([str(index) for index in range(16)], [0] * 16, 0.1, 1, SPLITS)
+    assert owners is not None
+    assert Counter(owners) == {"train": 12, "validation": 2, "test": 2}

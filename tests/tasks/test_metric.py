@@ -62,3 +62,8 @@ def test_a_clip_scores_what_its_own_machine_is_unlikely() -> None:
 def test_without_both_kinds_the_mean_is_the_score_and_higher_is_better(anomalous: np.ndarray | None) -> None:
     found = RECONSTRUCTION.combine(np.array([1.0, 2.0, 3.0, 2.0]), anomalous)
     assert (found.value, found.correct) == (-2.0, None)
+
+
+def test_one_loud_window_does_not_make_a_clip_anomalous() -> None:
+    """Errors 0 and 4, in the mean below 3 and 3: by the largest window the order would be the other one."""
+    assert RECONSTRUCTION.combine(np.array([0.0, 4.0, 3.0, 3.0]), np.array([False, True])) == Score(1.0, None, 2)

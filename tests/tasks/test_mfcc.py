@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import get_window
 
 from nas.tasks.kws import REFERENCE_INPUT
-from nas.tasks.mfcc import dct_matrix, mel_filters, mfcc, normalize
+from nas.tasks.mfcc import BENCHMARK, _tables, dct_matrix, mel_filters, mfcc, normalize
 
 
 def test_equals_the_official_features(shared_data: Path) -> None:
@@ -62,3 +63,10 @@ def test_a_tone_lights_its_mel_bin(hertz: float) -> None:
     low, tone, high = 1127 * np.log(1 + np.array([20, hertz, 4000]) / 700)
     nearest = round(41 * (tone - low) / (high - low)) - 1
     assert mel_filters()[round(hertz * 512 / 16_000)].argmax() == nearest
+
+
+def test_the_window_is_periodic_as_that_of_the_benchmark() -> None:
+    """``tf.signal.hann_window``; the symmetric one, which ends with zero as well, changes every feature a little."""
+    window = _tables(BENCHMARK)[0].numpy()
+    np.testing.assert_allclose(window, get_window("hann", BENCHMARK.frame_samples, fftbins=True), atol=1e-7)
+    assert window[-1] > 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ from toy import ARCHITECTURE, RECIPE, Jitter, same
 from nas.models.network import Network, build_network
 from nas.tasks.augmentation import Augmentation
 from nas.training.checkpoint import Epoch
-from nas.training.data import TrainingData
+from nas.training.data import TrainingData, epoch_batches
 from nas.training.loop import evaluate, predict, train
 from nas.training.recipe import Recipe
 
@@ -146,3 +149,20 @@ def test_predictions_do_not_depend_on_the_batch(data: TrainingData) -> None:
     assert whole.shape == (200, 2)
     assert torch.allclose(predict(network, data, data.validation.inputs, batch_size=7), whole, atol=1e-6)
     assert torch.allclose(whole.sum(dim=1), torch.ones(200), atol=1e-6)
+
+
+def test_every_epoch_has_an_order_of_its_own(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    real = epoch_batches
+
+    def noted(*given: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = list(real(*given))
+        seen.append(torch.cat([inputs.flatten(1) for inputs, _ in batches]))
+        return iter(batches)
+
+    monkeypatch.setattr("nas.training.loop.epoch_batches", noted)
+    trained(data, RECIPE.with_(epochs=3))
+    assert len(seen) == 3
+    assert not any(torch.equal(first, second) for first, second in combinations(seen, 2))
+    trained(data, RECIPE.with_(epochs=1), seed=1)
+    assert not any(torch.equal(seen[-1], other) for other in seen[:-1])
