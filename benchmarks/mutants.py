@@ -4,8 +4,8 @@
     python benchmarks/mutants.py run --part budget --sample 0 --log budget.jsonl     # every mutant of one part
     python benchmarks/mutants.py honesty --log honesty.jsonl
 
-``run`` draws mutants of ``nas/cost``, ``nas/budget.py`` and ``nas/submission``: comparisons, arithmetic, numbers,
-booleans, conditions, results, refusals and findings left out. Texts are left alone. ``honesty`` has a list of its own,
+``run`` draws mutants of the rooms whose figures are published (``PARTS``): comparisons, arithmetic, numbers, booleans,
+conditions, results, refusals and findings left out. Texts are left alone. ``honesty`` has a list of its own,
 ``honesty_mutants.toml``: each cost model, each parity check and each check of a budget broken in turn, all of which
 must be noticed. Mutants that change nothing anyone could see stand in ``equivalent_mutants.toml`` with the reason, and
 are not drawn.
@@ -49,6 +49,7 @@ EQUIVALENT = HERE / "equivalent_mutants.toml"
 HONESTY = HERE / "honesty_mutants.toml"
 WORK = ROOT / "build" / "mutants"
 PARTS = {"cost": "nas/cost", "budget": "nas/budget.py", "submission": "nas/submission"}
+PARTS |= {room: f"nas/{room}" for room in ("plan", "export", "harness", "tasks", "training", "engines", "models")}
 TESTS = {
     "nas/budget.py": ("test_budget",),
     "nas/submission/checker.py": ("submission/test_checker",),
@@ -80,7 +81,7 @@ TESTS = {
     ),
     "nas/cost/tflm_sizes.py": ("cost/test_kernel_states", "cost/test_file_cost", "cost/test_exported"),
 }
-"""Module -> the tests that are about it."""
+"""Module -> the tests that are about it; of others those of its name, or all of its room."""
 PLAIN = "test_plain_data"  # is about all of them
 HEAVY = ("numpy", "torch", "numba", "pydantic", "hypothesis", "pytest", "scipy.stats", "optuna", "rich.progress")
 HEAVY_TOO = (
@@ -284,7 +285,15 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
 
 
 def _tests(file: str) -> tuple[str, ...]:
-    return tuple(f"tests/{name}.py" for name in (PLAIN, *TESTS[file]))
+    return tuple(f"tests/{name}.py" for name in (PLAIN, *(TESTS.get(file) or _tests_of_room(file))))
+
+
+def _tests_of_room(file: str) -> list[str]:
+    """Tests of a module by its name, and of its whole room where none have it."""
+    room, stem = file.split("/")[1], Path(file).stem
+    there = sorted(path.relative_to(ROOT / "tests") for path in (ROOT / "tests" / room).rglob("test_*.py"))
+    named = [path for path in there if path.stem == f"test_{stem}"]
+    return [str(path.with_suffix("")) for path in named or there]
 
 
 def _put(parent: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
@@ -320,7 +329,7 @@ def _is_path(node: ast.BinOp) -> bool:
 def all_mutants(part: str) -> list[Mutant]:
     """Of one part, with those that change nothing anyone could see."""
     place = ROOT / PARTS[part]
-    files = [place] if place.is_file() else sorted(place.glob("*.py"))
+    files = [place] if place.is_file() else sorted(place.rglob("*.py"))
     found = [mutant for file in files for mutant in mutants_of(file, part)]
     names = {mutant.name for mutant in found}
     if unknown := [name for name in equivalents() if name.startswith(PARTS[part]) and name not in names]:
