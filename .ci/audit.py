@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = ("-m", "pip_audit", "-r", "requirements.lock", "--no-deps", "--disable-pip", "-f", "json")
+COMMAND = ("-m", "pip_audit", "-r", "requirements-dev.lock", "--no-deps", "--disable-pip", "-f", "json")
 SECONDS = 300
 NOT_DONE = 3
 
