@@ -1,9 +1,9 @@
 """The versions that were run together, and the hashes of their files.
 
-    python .ci/lock.py            is all that is installed pinned in requirements-dev.lock, at that version? else exit code 1
+    python .ci/lock.py            is all that is installed pinned in requirements-dev.lock? exit code 1 where it is not
     python .ci/lock.py --write    resolve both locks again with uv; pins that still fit stay
 
-torch is in neither: which build of it is right depends on the machine, and one for CUDA brings gigabytes of its own pins.
+torch is in neither: which build of it is right depends on the machine, and one for CUDA brings gigabytes of others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ BUILD = "hatchling\neditables\n"  # what makes the package itself
 TORCH = "2.13.0"
 HEAD = """\
 # Versions that were run together on Python 3.11, with the hashes of their files; written by .ci/lock.py.
-# pip install torch=={torch} && pip install --require-hashes --no-deps -r {name} && pip install --no-deps --no-build-isolation -e .
+#     pip install torch=={torch}
+#     pip install --require-hashes --no-deps -r {name}
+#     pip install --no-deps --no-build-isolation -e .
 """
 OURS = {"mcu-nas", "pip"}  # the package itself, and what makes environments
 TORCHS = ("torch", "nvidia-", "cuda-", "triton")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -125,6 +126,10 @@ def empty(place: Path) -> None:
     (place / "code" / "empty").mkdir()
 
 
+def pipe(organisation: Path) -> None:
+    os.mkfifo(organisation / "code" / "kws" / "pipe")
+
+
 def link(place: Path) -> None:
     (place / "code" / "link").symlink_to(place / "README.md")
 
@@ -160,6 +165,7 @@ BROKEN: list[tuple[str, Callable[[Path], None], str, bool]] = [
     ("no readme", remove("README.md"), "has no README.md", False),
     ("no checklist", remove("systems/TinyMLPerf_v1.4_Submission_Checklist.docx"), "no submission checklist", False),
     ("link", link, "is a symbolic link", True),
+    ("pipe", pipe, "is neither a file nor a folder", True),
     ("large", large, "has 50,000,001 bytes", True),
     ("cache", write("code/kws/__pycache__/a.pyc"), "must not be handed in", True),
     ("empty", empty, "is empty", True),
