@@ -90,7 +90,7 @@ def _compare_in_own_process(folder: Path, runtime: str) -> tuple[list[str], str]
 def compare_worker(folder: Path, runtime: str) -> None:
     """What runs in the process of a runtime: prints how many outputs of the first model differ, then ``IDENTICAL``.
 
-    Or ``UNSTEADY``: some operators leave a part of their outputs as they find it, such as boxes of which there are none.
+    Or ``UNSTEADY``: some operators leave a part of their outputs as they find it, such as boxes of no object.
     """
     arrays = np.load(folder / INPUTS)
     inputs = [[arrays[key] for key in sorted(arrays) if key.startswith(f"{n}_")] for n in range(SAMPLES)]

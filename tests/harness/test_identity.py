@@ -43,13 +43,13 @@ def test_a_model_that_does_not_repeat_itself_is_found(
 
 
 def test_other_runtimes_prove_what_one_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = dict.fromkeys(RUNTIMES, ["3", "identical"])
+    said = {name: ["3", "identical"] for name in RUNTIMES}
     monkeypatch.setattr(identity, "_compare_in_own_process", lambda folder, runtime: (said[runtime], ""))
     said["TensorFlow Lite Micro"] = ["3", "unsteady"]
     proof = prove_identical(MODEL, MODEL)
     assert "TensorFlow Lite Micro" not in proof.identical
     assert proof.refused == {"TensorFlow Lite Micro": "the original itself gives other outputs each time"}
-    said |= dict.fromkeys(RUNTIMES, ["3", "unsteady"])
+    said |= {name: ["3", "unsteady"] for name in RUNTIMES}
     with pytest.raises(ValidationError, match="so nothing is proved and nothing was written"):
         prove_identical(MODEL, MODEL)
     said["LiteRT"] = ["3"]
