@@ -11,7 +11,7 @@ from made_networks import dense_network
 
 from nas.errors import ValidationError
 from nas.harness import identity
-from nas.harness.identity import INPUTS, MODELS, RUNTIMES, compare_worker, prove_identical, random_inputs
+from nas.harness.identity import INPUTS, MODELS, RUNTIMES, _found, compare_worker, prove_identical, random_inputs
 
 MODEL = dense_network(0, 4, 3)
 
@@ -55,3 +55,18 @@ def test_other_runtimes_prove_what_one_cannot(monkeypatch: pytest.MonkeyPatch) -
     said["LiteRT"] = ["3"]
     with pytest.raises(ValidationError, match="the new file gives other outputs in LiteRT"):
         prove_identical(MODEL, MODEL)
+
+
+def test_what_a_detector_has_not_found_does_not_count() -> None:
+    """Boxes behind the last one hold what was in memory."""
+    boxes, classes, scores = np.zeros((1, 3, 4), np.float32), np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32)
+    other = [boxes.copy(), classes.copy(), scores.copy()]
+    for values in other:
+        values[:, 2:] = 7
+    for found, same in ((2.0, True), (3.0, False)):
+        count = np.array([found], np.float32)
+        first, second = (
+            b"".join(each.tobytes() for each in _found(*outputs, count))
+            for outputs in ((boxes, classes, scores), other)
+        )
+        assert (first == second) == same
