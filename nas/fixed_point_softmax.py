@@ -22,7 +22,7 @@ INT8_MIN, INT8_MAX = -128, 127
 
 
 class SoftmaxScale(NamedTuple):
-    """What turns differences of scores into fixed point; below ``smallest_difference`` an exponential is 0."""
+    """The factor that converts score differences to fixed point. Below ``smallest_difference`` an exponential is 0."""
 
     multiplier: int
     left_shift: int
@@ -30,7 +30,7 @@ class SoftmaxScale(NamedTuple):
 
 
 def softmax_scale(input_scale: float, beta: float = 1.0) -> SoftmaxScale:
-    """PreprocessSoftmaxScaling and CalculateInputRadius of quantization_util.cc."""
+    """Compute the scale: PreprocessSoftmaxScaling and CalculateInputRadius of quantization_util.cc."""
     real = input_scale * beta * (1 << (MANTISSA_BITS - DIFFERENCE_BITS))
     mantissa, exponent = quantized_multipliers(min(real, float((1 << MANTISSA_BITS) - 1)))
     radius = ((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (MANTISSA_BITS - DIFFERENCE_BITS - int(exponent))
@@ -38,7 +38,7 @@ def softmax_scale(input_scale: float, beta: float = 1.0) -> SoftmaxScale:
 
 
 def softmax(scores: IntArray, scale: SoftmaxScale) -> IntArray:
-    """INT8 scores (n, classes) -> INT8 probabilities (n, classes) on the grid of scale 1/256 and zero point -128."""
+    """Convert INT8 scores (n, classes) to INT8 probabilities (n, classes) with scale 1/256 and zero point -128."""
     differences = scores - scores.max(axis=-1, keepdims=True)
     counts = differences >= scale.smallest_difference
     powers = np.where(counts, _exp_of_negative(_product(differences << scale.left_shift, scale.multiplier)), 0)

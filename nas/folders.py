@@ -1,7 +1,7 @@
-"""Folders that nas makes and that may come from a stranger all the same: of a run, a study, a submission.
+"""Check run, study and submission folders before use. They may come from a stranger.
 
-Nothing in one of them may make a command read or write outside of it, or without end. A command says which kind of
-folder it is about to use before it uses anything in it.
+Nothing in such a folder may make a command read or write outside the folder, or read without end. Every command calls
+``require_own`` before it uses anything in the folder.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SMALL_KINDS = (".json", ".svg", ".html", ".md", ".txt", ".csv")
 
 
 def require_own(folder: Path, names: tuple[str, ...]) -> None:
-    """See that a folder is as nas makes it: files and folders of these names hold no link and nothing without end.
+    """Raise if an entry with one of these names is, or contains, a link, a device, a pipe or an oversized file.
 
-    The folder itself may be reached by a link, and what else lies in it is the user's.
+    The folder itself may be reached through a link. Entries with other names belong to the user and are not checked.
 
     Raises:
         RunFolderError: names the first link, device or pipe, or file that is larger than nas makes any.
@@ -49,7 +49,7 @@ def require_own(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _entries(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[Path, os.stat_result]]:
-    """What has one of the names, and all that is below it; no link is followed."""
+    """Yield every entry with one of the names, and everything below it. Links are not followed."""
     for name in names:
         for top in folder.glob(name):
             yield top, top.lstat()

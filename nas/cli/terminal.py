@@ -1,4 +1,4 @@
-"""Text on a terminal: names in other people's files can neither move its cursor nor pass for a line of ours."""
+"""Print text from untrusted files. It can neither move the cursor nor imitate a line that nas prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def say(line: str, err: bool = False) -> None:
 
 
 def show_what_can_be_shown() -> None:
-    """Have both streams write characters that their encoding lacks as escapes, in place of an error."""
+    """Make both streams escape characters that their encoding lacks, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

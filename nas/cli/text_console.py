@@ -1,4 +1,4 @@
-"""Rich's console for text that may be anybody's."""
+"""A rich console for text from untrusted files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nas.units import printable
 
 
 class TextConsole(Console):
-    """On it text is text: no markup, no emoji codes, no control characters; see ``nas.cli.terminal``."""
+    """A console that prints text literally. It interprets no markup and escapes control characters."""
 
     def __init__(self, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """For rich; ends of lines stay."""
+        """Render as rich does, with unsafe characters escaped. Line ends are kept."""
         for segment in super().render(renderable, options):
             shown = "\n".join(map(printable, segment.text.split("\n")))
             yield segment if segment.control or shown == segment.text else segment._replace(text=shown)

@@ -1,4 +1,4 @@
-"""The URL of a storage as it may be shown and written down: without anything that is secret."""
+"""Hide the secrets of a storage URL in messages and records."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 HARMLESS = ("host", "port", "user", "dbname", "database", "charset", "sslmode", "ssl_mode", "connect_timeout")
-"""Keys of a query whose values are shown; in those of all others, drivers may take secrets."""
+"""Query keys whose values are shown. Drivers may accept secrets under any other key."""
 
 
 def without_secrets(url: str) -> str:
-    """The URL with ``***`` for the password and for every value of the query that might be one."""
+    """Return the URL with ``***`` in place of the password and of every query value that may be secret."""
     kind, mark, _ = url.partition("://")
     if not mark and ("@" not in url or kind.endswith(".journal") or kind.startswith("journal:")):
         return url
@@ -28,7 +28,7 @@ def without_secrets(url: str) -> str:
 
 
 def hide_secrets(text: str, url: str) -> str:
-    """A text, such as a message of a driver, without what is secret in a URL."""
+    """Replace the secrets of a URL in a text, for example in a driver's message."""
     parsed = _parsed(url)
     if parsed is None:
         return text
@@ -41,7 +41,7 @@ def hide_secrets(text: str, url: str) -> str:
 
 
 def _parsed(url: str) -> URL | None:
-    """What SQLAlchemy makes of it, if that leaves nothing of a password elsewhere."""
+    """Parse the URL with SQLAlchemy. Return None if that fails, or if another field may hold a part of the password."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 

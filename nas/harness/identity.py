@@ -90,9 +90,11 @@ def _compare_in_own_process(folder: Path, runtime: str) -> tuple[list[str], str]
 
 
 def compare_worker(folder: Path, runtime: str) -> None:
-    """What runs in the process of a runtime: prints how many outputs of the first model differ, then ``IDENTICAL``.
+    """Compare both models in this process and print the result for the parent process.
 
-    Or ``UNSTEADY``: some operators leave a part of their outputs as they find it, such as boxes of no object.
+    The first line is the number of distinct outputs of the first model. ``IDENTICAL`` follows if the second agrees.
+
+    ``UNSTEADY`` follows if the first model does not repeat its own outputs: some operators leave memory uninitialised.
     """
     arrays = np.load(folder / INPUTS)
     inputs = [[arrays[key] for key in sorted(arrays) if key.startswith(f"{n}_")] for n in range(SAMPLES)]
@@ -134,9 +136,9 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Arr
 
 
 def _content_of(model: bytes) -> Callable[[list[Array]], bytes]:
-    """What of its outputs counts: everything, but of a detector the boxes, classes and scores that it has found.
+    """Return a function that selects the bytes of the outputs to compare.
 
-    Behind those it leaves what was in memory, which another memory plan changes.
+    A detector leaves the entries after the last detected box uninitialised, so that they depend on the memory plan.
     """
     parsed = read_model(model)
     if any(op.kind == DETECTOR and op.outputs == parsed.outputs for op in parsed.ops):

@@ -1,7 +1,6 @@
-"""What others are told of a run: how it was made, and nothing of the machine that it was made on.
+"""Select what may be published of a run. Paths and other facts about the user's machine stay private.
 
-Each record has a list of the keys that may be published, so that one which is added later stays private until
-somebody decides otherwise.
+Each record has a list of keys that may be published. A key that is added later stays private until it is listed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ PROOF = {
 
 
 def published_record(record: dict[str, Any]) -> dict[str, Any]:
-    """``run.json`` of a search or a training, for others."""
+    """Return the publishable part of a ``run.json``, of a search or a training."""
     if "request" not in record:
         return published_options(_only(record, TRAINING))
     return {
@@ -37,12 +36,12 @@ def published_record(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def published_proof(proof: dict[str, Any]) -> dict[str, Any]:
-    """``validation.json`` of a winner, for others."""
+    """Return the publishable part of a winner's ``validation.json``."""
     return {**_only(proof, PROOF), "data": _only(proof["data"], DATA)}
 
 
 def published_options(asked: dict[str, Any]) -> dict[str, Any]:
-    """What a command was given. Of a place on this machine only the last name: where it lies is nobody's business."""
+    """Return the options of a command. Absolute paths are shortened to their last component."""
     known = _only(asked, OPTIONS | TRAINING)
     return {name: _without_place(value) for name, value in known.items()}
 

@@ -1,4 +1,4 @@
-"""Names of files and folders that come to be names of classes, or stand in messages, records and pages."""
+"""Check file and folder names before they become class names or appear in messages, records and pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.units import printable
 
 
 def require_showable(path: Path) -> Path:
-    """The same path, if its name can be written down and shows as what it is.
+    """Return the path, or raise if its name cannot be displayed safely.
 
     Raises:
         DataError: the name is not UTF-8, or holds control characters or marks of direction.
