@@ -133,12 +133,12 @@ def _database(place: StudyPlace, kind: str) -> RDBStorage:
 
 
 class FileStorage(RDBStorage):
-    """SQLite, each of whose transactions excludes all others from its first statement on.
+    """A SQLite storage whose transactions lock the file from their first statement on.
 
-    Optuna reads the state of a trial ``FOR UPDATE`` before it sets another, which SQLite does not know: two workers
-    would both take the trial of one that died, and both train its network.
+    Optuna protects changes of a trial's state with ``SELECT ... FOR UPDATE``, which SQLite ignores. Without the lock,
+    two workers could both retry a dead worker's trial and train the same network.
 
-    Who has waited ``LOCK_SECONDS`` in vain does not wait again for what it has to write before it ends.
+    After one wait of ``LOCK_SECONDS`` failed, later statements do not wait again, so that the process ends soon.
     """
 
     waits_until = math.inf  # time.monotonic of the end, while the file is locked
@@ -155,7 +155,7 @@ class FileStorage(RDBStorage):
         self.waits_until = math.inf
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """One that finds the file locked is left out; the thread must live to write the next."""
+        """Skip the heartbeat if the file is locked. An exception would end the thread that writes the next one."""
         with suppress(OperationalError, StorageInternalError):
             super().record_heartbeat(trial_id)
 

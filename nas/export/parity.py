@@ -88,7 +88,7 @@ class Bound:
 SIMULATION = Bound(
     "simulation",
     "tflm",
-    min_identical=0.98,
+    min_identical=0.98,  # a rounding tie may change a sample or two of 100; a wrong layer changes nearly all
     reason="fine-tuning relies on it: eight trained networks measured 100 % on 400 samples and more",
 )
 

@@ -69,7 +69,7 @@ def prove_identical(first: bytes, second: bytes) -> Proof:
                 refused[runtime] = reason
                 continue
             if UNSTEADY in said:
-                refused[runtime] = "the original itself gives other outputs each time"
+                refused[runtime] = "the original model does not repeat its own outputs"
                 continue
             if IDENTICAL not in said:
                 raise ValidationError(f"the new file gives other outputs in {runtime}: nothing was written")

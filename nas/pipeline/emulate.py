@@ -18,8 +18,8 @@ from nas.export.c.program import Program, make_program
 from nas.export.c_source import identifier
 from nas.harness.cores import CORES, Core, find_core
 from nas.harness.emulator import Cost, EmulatedCore
-from nas.harness.firmware import Image, build_image
-from nas.harness.host import HostCompiler, find_host_compiler, run_on_host
+from nas.harness.firmware import Compiler, Image, build_image
+from nas.harness.host import find_host_compiler, run_on_host
 from nas.harness.qemu import QemuCore
 from nas.harness.tflm import TflmModel
 from nas.harness.trial import require_runs
@@ -159,7 +159,7 @@ def export_c(what: Path, folder: Path) -> WrittenC:
     return WrittenC(program, compiler and compiler.name)
 
 
-def _prove_on_host(model: bytes, program: Program, compiler: HostCompiler) -> None:
+def _prove_on_host(model: bytes, program: Program, compiler: Compiler) -> None:
     require_runs(model)
     tflm = TflmModel(model)
     samples = _noise(tflm.input_shape[1:], PROOF_SAMPLES)
