@@ -171,7 +171,7 @@ def test_validate_finds_the_recorded_score(
 
 def test_a_killed_search_loses_nothing_and_repeats_nothing(resumed: tuple[bytes, Run]) -> None:
     left, run = resumed
-    assert left.count(b"\n") in (2, 3)  # 3 where a busy machine kept this process waiting; the winner is not trained yet
+    assert left.count(b"\n") in (2, 3)  # 3 if a busy machine kept this process waiting; the winner comes after that
     assert (run.folder / "candidates.jsonl").read_bytes().startswith(left)
     assert len(run.candidates) == 3
     assert len({architecture for architecture, _ in run.candidates}) == 3
