@@ -86,9 +86,9 @@ def _parity(parity: dict[str, Any], metric: str) -> str:
     if metric != "accuracy":
         return f"parity: torch and TFLM on {samples} samples, {sqnr}"
     if not pair["decided"]:
-        return f"parity: torch decides none of {samples} samples, so that their classes prove nothing; {sqnr}"
-    same = f"the same class for {pair['decided_agreement']:.0%} of the {pair['decided']} samples that torch decides"
-    return f"parity: torch and TFLM choose {same}, of {samples}; {sqnr}"
+        return f"parity: torch is confident of none of {samples} samples, so class agreement is not known; {sqnr}"
+    agree = f"torch and TFLM agree on {pair['decided_agreement']:.0%} of {pair['decided']} confident samples"
+    return f"parity: {agree} (of {samples}), {sqnr}"
 
 
 def _found(search: dict[str, Any]) -> str:

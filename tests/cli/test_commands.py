@@ -106,8 +106,8 @@ def test_a_network_that_decides_nothing_has_no_agreement() -> None:
     """In place of "the same class for 0% of 8 samples", or for 100 % of none."""
     pair = {"decided": 0, "decided_agreement": None, "argmax_agreement": 0.0, "sqnr_db": 20.0}
     told = _parity({"pairs": {"torch/tflm": pair}, "samples": 8}, "accuracy")
-    assert told == "parity: torch decides none of 8 samples, so that their classes prove nothing; SQNR 20.0 dB"
+    assert told == "parity: torch is confident of none of 8 samples, so class agreement is not known; SQNR 20.0 dB"
     pair |= {"decided": 5, "decided_agreement": 0.8}
-    assert "the same class for 80% of the 5 samples that torch decides, of 8" in _parity(
+    assert "torch and TFLM agree on 80% of 5 confident samples (of 8), SQNR" in _parity(
         {"pairs": {"torch/tflm": pair}, "samples": 8}, "accuracy"
     )
