@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nas.budget import Budget
 from nas.space import Architecture, SearchSpace
-from nas.space.blocks import SQUARE_STRIDE
+from nas.space.blocks import BLOCKS
 from nas.space.spec import SpaceSpec
 
 
@@ -139,7 +139,7 @@ def small_spaces(draw: st.DrawFn) -> SearchSpace:
         more = {"hidden": draw(rising(2))} if kind in ("ibn", "residual") else {}
         kernel = draw(st.sampled_from([(1, 1), (3, 3), ((1, 1), (3, 3))]))
         stride, repeat = draw(st.sampled_from([1, 2, (1, 2)])), draw(st.sampled_from([1, 2, (1, 2)]))
-        stride = 2 if kind in SQUARE_STRIDE and stride == (1, 2) else stride
+        stride = 2 if BLOCKS[kind].square_stride and stride == (1, 2) else stride
         stages.append(stage(f"s{number}", kind, draw(rising(3)), kernel, stride=stride, repeat=repeat, **more))
     shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 8), st.integers(1, 6)))
     space = make_space(*stages, shape=shape)

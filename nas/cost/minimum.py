@@ -171,23 +171,21 @@ class _Climb:
 
 def _narrowest(space: SearchSpace) -> tuple[IntArray, bool]:
     """The narrowest network of each combination of depths, and whether these are all combinations."""
-    depths = [range(len(d.options)) if d.name.endswith(".depth") else range(1) for d in space.decisions]
+    depths = [range(len(d.options)) if d.is_depth else range(1) for d in space.decisions]
     rows = np.array(list(itertools.islice(itertools.product(*depths), MOST_DEPTHS + 1)), np.int64)
     return rows.reshape(len(rows), len(depths)), len(rows) <= MOST_DEPTHS
 
 
 def _present(space: SearchSpace, points: IntArray) -> BoolArray:
     """Which decisions a network really has, depths excepted: (points, decisions)."""
-    numbers = {decision.name: i for i, decision in enumerate(space.decisions)}
+    depths = {stage.name: np.full(len(points), stage.repeat[0]) for stage in space.spec.stage}
+    for decision, options in zip(space.decisions, points.T, strict=True):
+        if decision.is_depth:
+            depths[decision.stage] = np.asarray(decision.options)[options]
     present = np.zeros(points.shape, bool)
-    for stage in space.spec.stage:
-        depth = np.full(len(points), stage.repeat[0])
-        if f"{stage.name}.depth" in numbers:
-            depth = np.asarray(stage.repeat)[points[:, numbers[f"{stage.name}.depth"]]]
-        for name, i in numbers.items():
-            owner, _, rest = name.partition(".")
-            if owner == stage.name and rest != "depth":
-                present[:, i] = depth >= int(rest.split(".")[0])
+    for number, decision in enumerate(space.decisions):
+        if not decision.is_depth:
+            present[:, number] = depths[decision.stage] >= decision.block
     return present
 
 

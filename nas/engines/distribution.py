@@ -57,8 +57,8 @@ class Distribution:
         most = max(self.counts, default=1)
         counts = torch.tensor(self.counts, dtype=torch.float64).reshape(-1, 1)
         options = torch.arange(most, dtype=torch.float64).expand(len(self.names), most)
-        ordered = [not isinstance(decision.options[0], tuple) for decision in space.decisions]
-        is_depth = torch.tensor([name.endswith(".depth") for name in self.names], dtype=torch.bool)
+        ordered = [decision.is_width or decision.is_depth for decision in space.decisions]
+        is_depth = torch.tensor([decision.is_depth for decision in space.decisions], dtype=torch.bool)
         unit = torch.clamp(LEAST_UNIT / (counts[:, 0] - 1), min=middle / NARROW_START, max=1.0)
         self.reach = torch.where(is_depth, 1.0, 1 / unit)
         self.positions = options / (counts - 1) * self.reach[:, None]

@@ -17,6 +17,7 @@ from nas.engines.base import SearchRequest
 from nas.engines.sampling import sample_feasible, shrink
 from nas.engines.tpe_sampler import FeasibleTPESampler
 from nas.space import Architecture, SearchSpace
+from nas.space.space import decision_name
 
 Taken = Callable[[], Container[Architecture]]
 
@@ -126,8 +127,6 @@ def genome(space: SearchSpace, architecture: Architecture) -> dict[str, int]:
     taken: Mapping[str, int] = space.choices(architecture)
     whole: dict[str, int] = {}
     for decision in space.decisions:
-        stage, _, rest = decision.name.partition(".")
-        number, _, part = rest.partition(".")
-        before = f"{stage}.{int(number) - 1}.{part}" if part else ""
+        before = decision_name(decision.stage, decision.block - 1, decision.part)
         whole[decision.name] = taken.get(decision.name, whole.get(before, 0))
     return whole

@@ -45,7 +45,7 @@ def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.rand
     """Draws whose widths are scaled together until they use what is wanted; those that do not fit are left out."""
     counts = np.array([len(decision.options) for decision in space.decisions], np.int64)
     drawn = rng.integers(counts, size=(len(wanted), len(counts)))
-    is_width = np.array([_is_width(decision.name, decision.options) for decision in space.decisions], bool)
+    is_width = np.array([decision.is_width for decision in space.decisions], bool)
     proportions = np.exp(UNEVEN * rng.normal(size=drawn.shape))
 
     def at(scale: FloatArray) -> IntArray:
@@ -59,7 +59,3 @@ def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.rand
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
     rows = at(low)
     return rows[excess(space, budget, rows) <= 0]
-
-
-def _is_width(name: str, options: tuple[object, ...]) -> bool:
-    return not name.endswith(".depth") and not isinstance(options[0], tuple)

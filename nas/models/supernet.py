@@ -36,7 +36,7 @@ from nas.space import Architecture, SearchSpace
 from nas.space.architecture import build_graph
 from nas.space.blocks import BLOCKS, HEADS, Block
 from nas.space.graph import Graph, GraphBuilder, same_padding
-from nas.space.space import PARTS
+from nas.space.space import DEPTH, PARTS, decision_name
 from nas.space.spec import StageSpec
 
 NEGLIGIBLE = 0.01  # weight of the widest options that is not computed; they count as the widest that is
@@ -61,17 +61,19 @@ class Supernet(nn.Module):
         run = _Run(self.space.spec.input, layers=self.layers, maps=[Map(x, None)])
         out = 0
         for stage, blocks in self._stages:
-            depth = mixes.get(f"{stage.name}.depth")
+            depth = mixes.get(decision_name(stage.name, 0, DEPTH))
             depths = stage.repeat if depth is None else depth.chosen
             ends: list[int] = []
             for number, block in enumerate(blocks[: max(depths)], 1):
                 name = f"{stage.name}.{number}"
-                parts = {part: mixes.get(f"{name}.{part}", getattr(block, part)) for part in PARTS}
-                out = BLOCKS[block.kind](run, out, name, replace(block, **parts))
+                parts = {
+                    part: mixes.get(decision_name(stage.name, number, part), getattr(block, part)) for part in PARTS
+                }
+                out = BLOCKS[block.kind].build(run, out, name, replace(block, **parts))
                 if number in depths:
                     ends.append(out)
             out = ends[-1] if depth is None else run.mean(ends, depth.shares)
-        return run.read(HEADS[self.space.spec.head.kind](run, out, self.space.spec.classes)).values
+        return run.read(HEADS[self.space.spec.head.kind].build(run, out, self.space.spec.classes)).values
 
     def choose(self, architecture: Architecture) -> dict[str, Tensor]:
         """The one-hot mixing weights of a network; blocks that it does not have take their first option."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
-from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SHORTCUT_BUT_FIRST, SQUARE_STRIDE, Block
+from nas.space.blocks import BLOCKS, HEADS, Block
 from nas.space.graph import Graph, GraphBuilder
 
 MOST_SIZE = 1 << 20  # of an axis, a kernel, a width: costs take memory in proportion, and are computed as floats too
@@ -88,20 +88,17 @@ def build_graph(input_shape: tuple[int, ...], blocks: Iterable[Block], head: str
     x, seen = 0, Counter[str]()
     for block in blocks:
         seen[block.stage] += 1
-        x = BLOCKS[block.kind](builder, x, f"{block.stage}.{seen[block.stage]}", block)
-    HEADS[head](builder, x, classes)
+        x = BLOCKS[block.kind].build(builder, x, f"{block.stage}.{seen[block.stage]}", block)
+    HEADS[head].build(builder, x, classes)
     return builder.build()
 
 
 def _block(data: dict[str, Any]) -> Block:
     kernel, stride = ((int(data[key][0]), int(data[key][1])) for key in ("kernel", "stride"))
-    width, hidden, kind = int(data["width"]), int(data.get("hidden", 0)), str(data["kind"])
-    residual = bool(data.get("residual", False))
-    optional = (False, stride == (1, 1)) if kind in SHORTCUT_BUT_FIRST else (False,)
-    shortcut = (True,) if kind == "residual" else optional
-    sizes = width >= 1 and min(*kernel, *stride) >= 1 and (hidden >= 1 if kind in HIDDEN else hidden == 0)
+    width, hidden, residual = int(data["width"]), int(data.get("hidden", 0)), bool(data.get("residual", False))
+    block = Block(str(data["stage"]), str(data["kind"]), width, kernel, stride, hidden, residual)
     if max(width, hidden, *kernel, *stride) > MOST_SIZE:
         raise ValueError(f"a block whose sizes are above {MOST_SIZE:,}: {data}")
-    if not sizes or residual not in shortcut or (kind in SQUARE_STRIDE and stride[0] != stride[1]):
+    if not BLOCKS[block.kind].permits(block):
         raise ValueError(f"block {data}")
-    return Block(str(data["stage"]), kind, width, kernel, stride, hidden, residual)
+    return block

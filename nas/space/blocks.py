@@ -1,9 +1,10 @@
-"""Block kinds: each is one function that appends operators to a graph. A new kind is a new entry in ``BLOCKS``."""
+"""Block kinds: each is a function that appends operators to a graph, and a record in ``BLOCKS`` of what it may have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from nas.space.graph import GraphBuilder
 
@@ -23,9 +24,46 @@ class Block:
     """Whether the input is added to the output."""
 
 
-def adds_input(kind: str, index: int) -> bool:
-    """Whether block number ``index`` of a stage, from 0, has a shortcut; of some kinds all but the first do."""
-    return kind == "residual" or (kind in SHORTCUT_BUT_FIRST and index > 0)
+class Shortcut(Enum):
+    """Which blocks of a stage add their input to their output."""
+
+    NONE = "none"
+    BUT_FIRST = "all but the first"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockKind:
+    """All that the rest of the package knows of a block kind.
+
+    Attributes:
+        build: graph, input tensor, name, block -> output tensor.
+        has_hidden: whether its blocks have ``hidden`` channels.
+        square_stride: whether both axes have one stride. Of a depthwise convolution whose strides differ, the converter
+            makes a grouped convolution.
+        shortcut: which blocks of a stage have one.
+        over_vectors: whether it takes vectors, and so has neither kernel nor stride; the others take maps.
+    """
+
+    build: Callable[[GraphBuilder, int, str, Block], int]
+    has_hidden: bool = False
+    square_stride: bool = False
+    shortcut: Shortcut = Shortcut.NONE
+    over_vectors: bool = False
+
+    def adds_input(self, index: int) -> bool:
+        """Whether block number ``index`` of a stage, from 0, has a shortcut."""
+        return self.shortcut is Shortcut.ALL or (self.shortcut is Shortcut.BUT_FIRST and index > 0)
+
+    def permits(self, block: Block) -> bool:
+        """Whether a block, which may come from a file, has the sizes, the stride and the shortcut of its kind."""
+        may_add = {Shortcut.NONE: (False,), Shortcut.ALL: (True,)}.get(self.shortcut, (False, block.stride == (1, 1)))
+        return (
+            min(block.width, *block.kernel, *block.stride) >= 1
+            and (block.hidden >= 1 if self.has_hidden else block.hidden == 0)
+            and block.residual in may_add
+            and not (self.square_stride and block.stride[0] != block.stride[1])
+        )
 
 
 def conv(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
@@ -96,18 +134,20 @@ def linear(graph: GraphBuilder, x: int, values: int) -> int:
     return graph.fully_connected(x, "output", values)
 
 
-BLOCKS: dict[str, Callable[[GraphBuilder, int, str, Block], int]] = {
-    "conv": conv,
-    "ds": depthwise_separable,
-    "ibn": inverted_bottleneck,
-    "residual": residual,
-    "temporal": temporal,
-    "dense": dense,
+@dataclass(frozen=True, slots=True)
+class HeadKind:
+    """What a network ends in: ``build`` takes graph, input tensor and number of outputs."""
+
+    build: Callable[[GraphBuilder, int, int], int]
+    over_vectors: bool = False
+
+
+BLOCKS = {
+    "conv": BlockKind(conv),
+    "ds": BlockKind(depthwise_separable, square_stride=True),
+    "ibn": BlockKind(inverted_bottleneck, has_hidden=True, square_stride=True, shortcut=Shortcut.BUT_FIRST),
+    "residual": BlockKind(residual, has_hidden=True, shortcut=Shortcut.ALL),
+    "temporal": BlockKind(temporal, square_stride=True, shortcut=Shortcut.BUT_FIRST),
+    "dense": BlockKind(dense, over_vectors=True),
 }
-HIDDEN = frozenset({"ibn", "residual"})  # kinds whose blocks have ``hidden`` channels
-# Kinds with a depthwise convolution: the converter writes one whose strides differ as a grouped convolution.
-SQUARE_STRIDE = frozenset({"ds", "ibn", "temporal"})
-SHORTCUT_BUT_FIRST = frozenset({"ibn", "temporal"})  # kinds whose blocks add their input, but for a stage's first
-VECTOR = frozenset({"dense"})  # kinds over vectors, which have neither kernel nor stride
-HEADS: dict[str, Callable[[GraphBuilder, int, int], int]] = {"pool_dense": pool_dense, "linear": linear}
-VECTOR_HEADS = frozenset({"linear"})  # what a network of vectors ends in; the others take maps
+HEADS = {"pool_dense": HeadKind(pool_dense), "linear": HeadKind(linear, over_vectors=True)}

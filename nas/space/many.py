@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.space.blocks import BLOCKS, HEADS
 from nas.space.graph import Graph, GraphBuilder
-from nas.space.space import SearchSpace
+from nas.space.space import SearchSpace, decision_name
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -28,9 +28,9 @@ def graph_of_many(space: SearchSpace, options: IntArray, builder: type[GraphBuil
     x = 0
     for number, (block, present) in enumerate(space.blocks_of_many(taken)):
         graph.present = present
-        x = BLOCKS[block.kind](graph, x, f"{block.stage}.{number}", block)
+        x = BLOCKS[block.kind].build(graph, x, f"{block.stage}.{number}", block)
     graph.present = True
-    HEADS[space.spec.head.kind](graph, x, space.spec.classes)
+    HEADS[space.spec.head.kind].build(graph, x, space.spec.classes)
     return graph.build()
 
 
@@ -52,5 +52,5 @@ def has_one_channel(space: SearchSpace, options: IntArray) -> BoolArray:
         for part in ("width", "hidden"):
             if getattr(stage, part)[0] == 1:
                 for i in range(stage.repeat[-1]):
-                    found |= columns.get(f"{stage.name}.{i + 1}.{part}", np.zeros(len(options), np.int64)) == 0
+                    found |= columns.get(decision_name(stage.name, i + 1, part), np.zeros(len(options), np.int64)) == 0
     return found

@@ -13,19 +13,49 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.space.architecture import Architecture
-from nas.space.blocks import Block, adds_input
+from nas.space.blocks import Block
 from nas.space.spec import PointSpec, SpaceSpec, StageSpec
 
 PARTS = ("width", "hidden", "kernel")  # what is decided for each block, by its names in a stage and in a block
+DEPTH = "depth"  # what is decided for a stage: how many blocks it has
 Choices = Mapping[str, int]  # decision name -> index of the option taken
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One thing to decide: a name such as ``blocks.depth`` or ``blocks.2.width``, and its options in rising order."""
+    """One thing to decide, with its options in rising order.
 
-    name: str
+    Attributes:
+        stage: name of the stage.
+        block: number of the block in it, from 1; 0 where it is the stage's depth.
+        part: ``depth``, or what is decided of the block: one of ``PARTS``.
+        options: numbers, or kernels as (height, width).
+    """
+
+    stage: str
+    block: int
+    part: str
     options: tuple[int, ...] | tuple[tuple[int, int], ...]
+
+    @property
+    def name(self) -> str:
+        """As choices and files have it: ``blocks.depth``, ``blocks.2.width``."""
+        return decision_name(self.stage, self.block, self.part)
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether it is the number of blocks of a stage."""
+        return self.part == DEPTH
+
+    @property
+    def is_width(self) -> bool:
+        """Whether its options are numbers of channels."""
+        return self.part in ("width", "hidden")
+
+
+def decision_name(stage: str, block: int, part: str) -> str:
+    """Name of a decision, whether there is one or only a single option; ``block`` as in ``Decision``."""
+    return f"{stage}.{block}.{part}" if block else f"{stage}.{part}"
 
 
 @dataclass(frozen=True)
@@ -85,10 +115,11 @@ class SearchSpace:
             A block whose widths and kernels are arrays where there is a choice, and ``True`` or an array of bool.
         """
         for stage in self.spec.stage:
-            depth = np.asarray(stage.repeat)[options.get(f"{stage.name}.depth", 0)]
+            depth = np.asarray(stage.repeat)[options.get(decision_name(stage.name, 0, DEPTH), 0)]
             for i in range(int(np.max(depth))):
                 parts = {
-                    part: _pick(getattr(stage, part), options.get(f"{stage.name}.{i + 1}.{part}")) for part in PARTS
+                    part: _pick(getattr(stage, part), options.get(decision_name(stage.name, i + 1, part)))
+                    for part in PARTS
                 }
                 yield _block(stage, i, parts), True if np.all(depth > i) else depth > i
 
@@ -101,10 +132,11 @@ class SearchSpace:
         taken: dict[str, int] = {}
         for stage in self.spec.stage:
             blocks = [block for block in architecture.blocks if block.stage == stage.name]
-            taken[f"{stage.name}.depth"] = self._option(f"{stage.name}.depth", stage.repeat, len(blocks))
+            name = decision_name(stage.name, 0, DEPTH)
+            taken[name] = self._option(name, stage.repeat, len(blocks))
             for i, block in enumerate(blocks, 1):
                 for part in PARTS:
-                    name = f"{stage.name}.{i}.{part}"
+                    name = decision_name(stage.name, i, part)
                     taken[name] = self._option(name, getattr(stage, part), getattr(block, part))
         if self.architecture(taken) != architecture:
             raise InputError(
@@ -129,7 +161,8 @@ class SearchSpace:
             for step in (-1, 1):
                 option = taken[decision.name] + step
                 if 0 <= option < len(decision.options):
-                    yield self.architecture(_extended({**taken, decision.name: option}, decision.name))
+                    changed = {**taken, decision.name: option}
+                    yield self.architecture(self._extended(changed, decision) if decision.is_depth else changed)
 
     def smallest(self) -> Architecture:
         """The first option everywhere: fewest blocks, narrowest widths, smallest kernels."""
@@ -168,6 +201,15 @@ class SearchSpace:
             raise InputError(f"{self.origin}: point[{name}]: {cause}") from cause
         return arch
 
+    def _extended(self, choices: dict[str, int], depth: Decision) -> dict[str, int]:
+        """Choices in which a block that a greater depth adds copies the last one that was there."""
+        for each in self.decisions:
+            if each.stage == depth.stage and each.block > 1 and each.name not in choices:
+                before = decision_name(each.stage, each.block - 1, each.part)
+                if before in choices:
+                    choices[each.name] = choices[before]
+        return choices
+
     def _option(self, name: str, options: tuple[int, ...] | tuple[tuple[int, int], ...], value: object) -> int:
         if value not in options:
             raise InputError(f"{name} = {value} is no option in the space {self.name} ({options[0]} to {options[-1]})")
@@ -175,15 +217,15 @@ class SearchSpace:
 
 
 def _stage_decisions(stage: StageSpec) -> Iterator[Decision]:
-    yield Decision(f"{stage.name}.depth", stage.repeat)
+    yield Decision(stage.name, 0, DEPTH, stage.repeat)
     for i in range(1, stage.repeat[-1] + 1):
         for part in PARTS:
-            yield Decision(f"{stage.name}.{i}.{part}", getattr(stage, part))
+            yield Decision(stage.name, i, part, getattr(stage, part))
 
 
 def _stage_blocks(stage: StageSpec, choices: Choices) -> Iterator[Block]:
-    for i in range(stage.repeat[choices.get(f"{stage.name}.depth", 0)]):
-        taken = {part: getattr(stage, part)[choices.get(f"{stage.name}.{i + 1}.{part}", 0)] for part in PARTS}
+    for i in range(stage.repeat[choices.get(decision_name(stage.name, 0, DEPTH), 0)]):
+        taken = {part: getattr(stage, part)[choices.get(decision_name(stage.name, i + 1, part), 0)] for part in PARTS}
         yield _block(stage, i, taken)
 
 
@@ -195,15 +237,4 @@ def _pick(options: Any, indices: Any) -> Any:
 def _block(stage: StageSpec, index: int, parts: Mapping[str, Any]) -> Block:
     """Block number ``index`` of a stage, from 0: the stride belongs to the first."""
     stride = stage.stride if index == 0 else (1, 1)
-    return Block(stage=stage.name, kind=stage.kind, stride=stride, residual=adds_input(stage.kind, index), **parts)
-
-
-def _extended(choices: dict[str, int], changed: str) -> dict[str, int]:
-    """Choices in which a block that a greater depth adds copies the last one that was there."""
-    stage, _, key = changed.rpartition(".")
-    if key == "depth":
-        last = max(int(name.split(".")[-2]) for name in choices if name.startswith(f"{stage}.") and name != changed)
-        for part in PARTS:
-            if f"{stage}.{last}.{part}" in choices:
-                choices.setdefault(f"{stage}.{last + 1}.{part}", choices[f"{stage}.{last}.{part}"])
-    return choices
+    return Block(stage=stage.name, kind=stage.kind, stride=stride, residual=stage.block_kind.adds_input(index), **parts)

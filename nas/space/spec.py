@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nas.errors import SpecError
-from nas.space.blocks import BLOCKS, HEADS, HIDDEN, SQUARE_STRIDE, VECTOR, VECTOR_HEADS
+from nas.space.blocks import BLOCKS, HEADS, BlockKind
 
 MAX_WIDTH = 4096  # channels; far above what a microcontroller holds, low enough to catch a slip of the finger
 MAX_REPEAT = 64
@@ -67,22 +67,33 @@ class StageSpec(Table):
     hidden: Options = (0,)  # channels inside a block; 0: the kind has none
     repeat: Options = (1,)
 
+    @property
+    def block_kind(self) -> BlockKind:
+        """What is known of its kind.
+
+        Raises:
+            ValueError: there is no such kind; lists what there is.
+        """
+        if self.kind not in BLOCKS:
+            raise ValueError(f"kind: {self.kind!r} is not a block kind; there are {', '.join(BLOCKS)}")
+        return BLOCKS[self.kind]
+
     @model_validator(mode="after")
     def _window(self) -> StageSpec:
         """Kinds over maps have a kernel and may have a stride, those over vectors neither."""
-        if self.kind in BLOCKS and (self.kind in VECTOR) == ("kernel" in self.model_fields_set):
-            raise ValueError(f"kernel: a stage of kind {self.kind} {'has none' if self.kind in VECTOR else 'needs it'}")
-        if self.kind in VECTOR and self.stride != (1, 1):
+        kind = self.block_kind
+        if kind.over_vectors == ("kernel" in self.model_fields_set):
+            raise ValueError(f"kernel: a stage of kind {self.kind} {'has none' if kind.over_vectors else 'needs it'}")
+        if kind.over_vectors and self.stride != (1, 1):
             raise ValueError(f"stride: a stage of kind {self.kind} has none, found {list(self.stride)}")
         return self
 
     @model_validator(mode="after")
     def _possible(self) -> StageSpec:
-        if self.kind not in BLOCKS:
-            raise ValueError(f"kind: {self.kind!r} is not a block kind; there are {', '.join(BLOCKS)}")
-        if (self.kind in HIDDEN) != (self.hidden != (0,)):
-            raise ValueError(f"hidden: a stage of kind {self.kind} {'needs it' if self.kind in HIDDEN else 'has none'}")
-        if self.kind in SQUARE_STRIDE and self.stride[0] != self.stride[1]:
+        has_hidden = self.block_kind.has_hidden
+        if has_hidden != (self.hidden != (0,)):
+            raise ValueError(f"hidden: a stage of kind {self.kind} {'needs it' if has_hidden else 'has none'}")
+        if self.block_kind.square_stride and self.stride[0] != self.stride[1]:
             raise ValueError(f"stride: a stage of kind {self.kind} has one for both axes, found {list(self.stride)}")
         for key, options, most in (
             ("width", self.width, MAX_WIDTH),
@@ -149,10 +160,10 @@ class SpaceSpec(Table):
     @model_validator(mode="after")
     def _maps_or_vectors(self) -> SpaceSpec:
         """A flattened map has another order in torch than in TFLite, so that a space is all of one sort."""
-        vectors = self.head.kind in VECTOR_HEADS
+        vectors = HEADS[self.head.kind].over_vectors
         for stage in self.stage:
-            if (stage.kind in VECTOR) != vectors:
-                kinds = sorted(VECTOR if vectors else set(BLOCKS) - VECTOR)
+            if stage.block_kind.over_vectors != vectors:
+                kinds = sorted(name for name, kind in BLOCKS.items() if kind.over_vectors == vectors)
                 raise ValueError(f"stage: with the head {self.head.kind}, {stage.name} must be {' or '.join(kinds)}")
         if vectors and self.input[:2] != (1, 1):
             raise ValueError(f"input: dense stages take a vector, [1, 1, n], found {list(self.input)}")
