@@ -13,6 +13,7 @@ from nas.engines.base import (
     best,
 )
 from nas.engines.dnas import search_dnas
+from nas.engines.even import search_even
 from nas.engines.front import pareto_front
 from nas.engines.nsga2 import search_nsga2
 from nas.engines.random_engine import search_random
@@ -20,7 +21,13 @@ from nas.engines.storage_url import without_secrets
 from nas.engines.tpe import search_tpe
 from nas.errors import InputError
 
-ENGINES: dict[str, Engine] = {"dnas": search_dnas, "tpe": search_tpe, "nsga2": search_nsga2, "random": search_random}
+ENGINES: dict[str, Engine] = {
+    "dnas": search_dnas,
+    "tpe": search_tpe,
+    "nsga2": search_nsga2,
+    "random": search_random,
+    "even": search_even,
+}
 
 __all__ = [
     "ENGINES",

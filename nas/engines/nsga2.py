@@ -21,7 +21,7 @@ def search_nsga2(request: SearchRequest) -> Iterator[Candidate]:
 
     No training is broken off: Optuna prunes studies of one objective only.
     """
-    from nas.engines.proposals import Method
+    from nas.engines.proposals import Method, draw_any
     from nas.engines.study import search
 
     size = LARGE_POPULATION if (request.limit or 0) >= MANY_CANDIDATES else POPULATION
@@ -33,6 +33,7 @@ def search_nsga2(request: SearchRequest) -> Iterator[Candidate]:
         attributes=partial(_generation, size),
         settle=partial(_settle, size),
         keeps=_parents,
+        draw=draw_any,
     )
     return search(request, method)
 
@@ -43,7 +44,7 @@ def objectives(request: SearchRequest) -> tuple[str, ...]:
 
 
 def _sampler(size: int, study: optuna.Study, trial: optuna.trial.FrozenTrial, seed: int) -> BaseSampler | None:
-    """The first generation is drawn uniformly.
+    """The first generation is drawn from all over the budget.
 
     Parents are looked up here because the first look gives them in another order than those that follow; a resumed
     search would draw others.

@@ -15,11 +15,32 @@ from optuna.trial import FrozenTrial
 
 from nas.engines.base import SearchRequest
 from nas.engines.sampling import sample_feasible, shrink
+from nas.engines.spread import draw_filling
 from nas.engines.tpe_sampler import FeasibleTPESampler
 from nas.space import Architecture, SearchSpace
 from nas.space.space import decision_name
 
 Taken = Callable[[], Container[Architecture]]
+Draw = Callable[[SearchRequest, random.Random, Container[Architecture]], Architecture | None]
+LEAST_SHARE = 1 / 8  # of a budget, that draws from all over it use
+
+
+def draw_full(request: SearchRequest, rng: random.Random, taken: Container[Architecture]) -> Architecture | None:
+    """A new network that uses the whole budget, or any new one that fits."""
+    return _draw(request, rng, taken, 1.0)
+
+
+def draw_any(request: SearchRequest, rng: random.Random, taken: Container[Architecture]) -> Architecture | None:
+    """A new network that uses some of the budget: half of it and all of it are as likely as a quarter and a half."""
+    return _draw(request, rng, taken, (request.least or LEAST_SHARE) ** rng.random())
+
+
+def _draw(
+    request: SearchRequest, rng: random.Random, taken: Container[Architecture], share: float
+) -> Architecture | None:
+    space, budget = request.space, request.budget
+    found = draw_filling(space, budget, rng, taken, share) if budget.bounds() else None
+    return found or sample_feasible(space, budget, rng, taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +49,14 @@ class Method:
 
     Attributes:
         name: of the engine.
-        sampler: study, trial, seed -> the sampler to draw this trial's network from, or ``None`` for a uniform draw.
+        sampler: study, trial, seed -> the sampler that draws this trial's network, or ``None`` where ``draw`` does.
         prunes: whether trainings that are not worth going on with are broken off.
         costs: request -> names of the costs that are objectives beside the score.
         attributes: number of a candidate of the history -> what the sampler had noted in its trial.
         settle: what the sampler notes in the study, after each trial of the history.
         keeps: trials that a sampler may look at however old they are, by number.
         asks: draws from the sampler before the last one is shrunk into the budget.
+        draw: request, generator, taken networks -> a new network without a sampler, or ``None`` where there is none.
     """
 
     name: str
@@ -45,6 +67,7 @@ class Method:
     settle: Callable[[optuna.Study, int], None] = lambda study, number: None
     keeps: Callable[[optuna.Study], Collection[int]] = lambda study: ()
     asks: int = 20
+    draw: Draw = draw_full
 
 
 class FeasibleSampler(BaseSampler):
@@ -94,7 +117,7 @@ class FeasibleSampler(BaseSampler):
         if self.known:
             return self.known[0]
         if sampler is None:
-            return sample_feasible(space, budget, rng, taken)
+            return self.method.draw(self.request, rng, taken)
         if isinstance(sampler, FeasibleTPESampler):
             sampler.fits = fits
         for _ in range(self.method.asks):

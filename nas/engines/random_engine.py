@@ -1,4 +1,4 @@
-"""Random search: the honest baseline that every other engine has to beat at equal cost."""
+"""Random search within a budget: a baseline that every other engine has to beat at equal cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from nas.engines.base import Candidate, SearchRequest
 
 
 def search_random(request: SearchRequest) -> Iterator[Candidate]:
-    """Evaluate random feasible points, none of them twice; every training runs to its end, as a baseline's must."""
+    """Evaluate random networks that use the budget, of every depth, none of them twice.
+
+    Every training runs to its end, as a baseline's must.
+    """
     from nas.engines.proposals import Method
     from nas.engines.study import search
 

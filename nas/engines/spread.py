@@ -1,4 +1,4 @@
-"""Networks from all over a budget: every depth, even proportions, each with its share of the budget used.
+"""Networks that use their share of a budget: even ones of every depth, and draws around even proportions.
 
 Uniform draws within a budget are hardly ever deep: of 256 from ``kws_micronet`` within 4 M ops, 174 had a single block
 and 7 had more than three. Shared weights trained on those, and searches that start from those, know nothing of depth.
@@ -6,17 +6,23 @@ and 7 had more than three. Shared weights trained on those, and searches that st
 
 from __future__ import annotations
 
+import itertools
+import random
+from collections.abc import Container
+
 import numpy as np
 
 from nas.budget import Budget, reachable
 from nas.engines.usage import FloatArray, excess, used
 from nas.space import Architecture, SearchSpace
-from nas.space.many import IntArray, choices_of
+from nas.space.many import BoolArray, IntArray, choices_of
 
 UNEVEN = 0.3  # standard deviation of the logarithm of a width, as a multiple of what all widths of a network share
 WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is not the widest
 HALVINGS = 12  # of the interval in which it is sought: a thousandth of the range
 ROUNDS = 4  # of draws; where most depths do not fit, fewer networks come out than were asked for
+AT_ONCE = 16  # draws of which the first new one is taken: costing them together takes hardly longer than one
+MOST_EVEN = 64  # combinations of depths and kernels; with more, all stages have their depths at the same share
 
 
 def spread_networks(space: SearchSpace, budget: Budget, wanted: FloatArray, seed: int) -> list[Architecture]:
@@ -41,12 +47,70 @@ def spread_networks(space: SearchSpace, budget: Budget, wanted: FloatArray, seed
     return list(found) or [reachable(space, budget)]
 
 
+def draw_filling(
+    space: SearchSpace, budget: Budget, rng: random.Random, known: Container[Architecture], share: float = 1.0
+) -> Architecture | None:
+    """One network that is not in ``known`` and uses its share of the budget; ``None`` when none was found.
+
+    Depths and kernels are drawn evenly from all that there are, widths around even proportions.
+    """
+    draws = np.random.default_rng(rng.randrange(2**63))
+    for _ in range(ROUNDS):
+        for row in _scaled(space, budget, np.full(AT_ONCE, share), draws):
+            network = space.architecture(choices_of(space, row))
+            if network not in known:
+                return network
+    return None
+
+
+def even_networks(space: SearchSpace, budget: Budget) -> list[Architecture]:
+    """The largest network of even proportions that fits, of every depth: what an engineer writes down in a minute.
+
+    All widths lie at the same share of their range. Those of middling depth come first, so that a search that is short
+    of time has seen the likeliest ones. A combination of depths of which nothing fits is left out.
+    """
+    rows = _every_depth(space)
+    middles = np.array([(len(decision.options) - 1) / 2 for decision in space.decisions])
+    structural = ~_is_width(space)
+    far = (np.abs(rows - middles) / np.maximum(middles, 1))[:, structural].sum(axis=1)
+    rows = rows[np.argsort(far, kind="stable")]
+    even = _largest(space, budget, rows, np.ones(rows.shape), np.ones(len(rows)))
+    return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in even))
+
+
+def _every_depth(space: SearchSpace) -> IntArray:
+    """Every combination of depths, with every kernel in all blocks alike: (networks, decisions)."""
+    kernels = max((len(each.options) for each in space.decisions if not each.is_depth and not each.is_width), default=1)
+    depths = [range(len(each.options)) for each in space.decisions if each.is_depth]
+    if np.prod([len(each) for each in depths], dtype=float) * kernels > MOST_EVEN:
+        steps = max(len(each) for each in depths)
+        shares = [np.rint(np.linspace(0, len(each) - 1, steps)).astype(int) for each in depths]
+        combinations = list(zip(*shares, strict=True))
+    else:
+        combinations = list(itertools.product(*depths))
+    rows = []
+    for taken, kernel in itertools.product(combinations, range(kernels)):
+        depth = iter(taken)
+        rows.append([next(depth) if each.is_depth else min(kernel, len(each.options) - 1) for each in space.decisions])
+    return np.array(rows, np.int64).reshape(len(rows), len(space.decisions))
+
+
 def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.random.Generator) -> IntArray:
     """Draws whose widths are scaled together until they use what is wanted; those that do not fit are left out."""
     counts = np.array([len(decision.options) for decision in space.decisions], np.int64)
     drawn = rng.integers(counts, size=(len(wanted), len(counts)))
-    is_width = np.array([decision.is_width for decision in space.decisions], bool)
-    proportions = np.exp(UNEVEN * rng.normal(size=drawn.shape))
+    return _largest(space, budget, drawn, np.exp(UNEVEN * rng.normal(size=drawn.shape)), wanted)
+
+
+def _largest(
+    space: SearchSpace, budget: Budget, drawn: IntArray, proportions: FloatArray, wanted: FloatArray
+) -> IntArray:
+    """Options (networks, decisions) with widths of these proportions, as wide as the share wanted of the budget allows.
+
+    Those that do not fit at their narrowest are left out.
+    """
+    counts = np.array([len(decision.options) for decision in space.decisions], np.int64)
+    is_width = _is_width(space)
 
     def at(scale: FloatArray) -> IntArray:
         widths = np.rint(np.minimum(scale[:, None] * proportions, 1) * (counts - 1)).astype(np.int64)
@@ -59,3 +123,7 @@ def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.rand
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
     rows = at(low)
     return rows[excess(space, budget, rows) <= 0]
+
+
+def _is_width(space: SearchSpace) -> BoolArray:
+    return np.array([decision.is_width for decision in space.decisions], bool)

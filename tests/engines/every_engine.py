@@ -21,6 +21,7 @@ def descending(request: SearchRequest) -> dict[str, Any]:
 
 EXTRA_FIELDS: dict[str, Callable[[SearchRequest], dict[str, Any]]] = {"dnas": descending}
 NAMES = list(ENGINES)
+FINITE = ("even",)  # evaluates a few networks of a space and ends
 
 
 def digest_score(architecture: Architecture) -> float:
@@ -38,4 +39,9 @@ def prepared(name: str) -> Engine:
     return search
 
 
-every_engine: pytest.MarkDecorator = pytest.mark.parametrize("engine", [prepared(name) for name in NAMES], ids=NAMES)
+def each_of(names: list[str]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("engine", [prepared(name) for name in names], ids=names)
+
+
+every_engine = each_of(NAMES)
+every_searching_engine = each_of([name for name in NAMES if name not in FINITE])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from every_engine import NAMES, digest_score, every_engine, prepared
+from every_engine import NAMES, digest_score, every_engine, every_searching_engine, prepared
 
 from nas.budget import Budget, McuSpec, load_mcu
 from nas.cost.model import cost
@@ -68,7 +68,7 @@ def peak(architecture: Architecture) -> float:
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 def test_the_same_seed_gives_the_same_candidates(engine: Engine, searcher: Any) -> None:
     first = list(engine(searcher.request(LIMIT, seed=3)))
     assert list(engine(searcher.request(LIMIT, seed=3))) == first
@@ -101,7 +101,7 @@ def test_a_resumed_search_goes_on_as_if_never_stopped(engine: Engine, searcher: 
         assert list(engine(searcher.request(LIMIT, history=whole[:done]))) == whole[done:]
 
 
-@every_engine
+@every_searching_engine
 def test_candidates_are_numbered_and_carry_their_cost(engine: Engine, searcher: Any) -> None:
     found = list(engine(searcher.request(LIMIT)))
     assert [candidate.number for candidate in found] == list(range(LIMIT))
@@ -112,7 +112,7 @@ def test_candidates_are_numbered_and_carry_their_cost(engine: Engine, searcher: 
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
 def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: Any, bound: str) -> None:
     """The bound is the cost of the point in the middle, so that some networks are within and some are not."""
@@ -125,7 +125,7 @@ def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: A
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 def test_a_latency_is_kept_likewise(engine: Engine, searcher: Any) -> None:
     """Also where the candidates come back from a history, as in a resumed search."""
     board = load_mcu("stm32l4r5zi")
@@ -145,7 +145,7 @@ def test_a_latency_is_kept_likewise(engine: Engine, searcher: Any) -> None:
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 def test_a_small_space_is_searched_whole_and_ends(engine: Engine, searcher: Any) -> None:
     """So the known optimum is found; no network is evaluated twice."""
     searcher.score = peak
@@ -169,13 +169,13 @@ def test_a_space_of_one_network_ends(engine: Engine, searcher: Any, write_space:
     assert len(list(engine(searcher.request(limit=5)))) == 1
 
 
-@every_engine
+@every_searching_engine
 @pytest.mark.parametrize("limit", [0, 1, 9, 20])
 def test_the_limit_is_kept(engine: Engine, searcher: Any, limit: int) -> None:
     assert len(list(engine(searcher.request(limit)))) == len(searcher.evaluated) == limit
 
 
-@every_engine
+@every_searching_engine
 def test_a_limit_in_the_request_is_kept(engine: Engine, searcher: Any) -> None:
     request = replace(searcher.request(limit=1000), limit=9)
     found = list(engine(request))
@@ -184,7 +184,7 @@ def test_a_limit_in_the_request_is_kept(engine: Engine, searcher: Any) -> None:
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 def test_known_points_that_fit_are_tried_first(engine: Engine, searcher: Any) -> None:
     space = searcher.space
     searcher.budget = Budget(flash_bytes=cost(space.points["middle"].graph).flash_bytes)
@@ -196,7 +196,7 @@ def test_known_points_that_fit_are_tried_first(engine: Engine, searcher: Any) ->
         assert list(engine(replace(request, history=tuple(found[:done])))) == found[done:]
 
 
-@every_engine
+@every_searching_engine
 def test_a_score_that_is_no_number_is_the_worst(engine: Engine, searcher: Any) -> None:
     searcher.score = lambda architecture: math.nan if len(architecture.blocks) == 2 else digest_score(architecture)
     found = list(engine(searcher.request(LIMIT)))
@@ -223,7 +223,7 @@ def test_nothing_is_evaluated_before_it_is_asked_for(engine: Engine, searcher: A
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 def test_a_budget_that_hardly_anything_fits_is_met_in_bounded_time(
     engine: Engine, searcher: Any, deep_space: SearchSpace
 ) -> None:
@@ -298,6 +298,37 @@ def test_nsga2_breeds_nothing_that_is_smaller_than_anyone_wants(searcher: Any, w
 
     anything, wanted = (sum(small(least, seed) for seed in range(3)) / 3 for least in (0.0, 0.5))
     assert wanted < 0.8 * anything
+
+
+def test_even_ends_with_the_networks_of_every_depth(searcher: Any, wide_space: SearchSpace) -> None:
+    """Both depths of the space, each as wide as fits: one option more everywhere would not."""
+    searcher.space = wide_space
+    searcher.budget = Budget(ops=cost(wide_space.points["middle"].graph).ops * 4)
+    found = list(get_engine("even")(searcher.request(1000)))
+    assert [len(candidate.architecture.blocks) for candidate in found] == [2, 3]
+    for candidate in found:
+        options = set(wide_space.choices(candidate.architecture).values()) - {0, 1}
+        assert len(options) == 1
+        wider = {name: option + 1 for name, option in wide_space.choices(candidate.architecture).items()}
+        wider["blocks.depth"] = len(candidate.architecture.blocks) - 2
+        assert not searcher.budget.admits(wide_space.architecture(wider))
+    assert list(get_engine("even")(searcher.request(1000, history=found[:1]))) == found[1:]
+
+
+@pytest.mark.parametrize("engine", ["random", "tpe"])
+def test_a_search_begins_with_networks_that_use_the_budget(searcher: Any, deep_space: SearchSpace, engine: str) -> None:
+    """Uniform draws of that space use 59 % of such a budget, and are hardly ever deep."""
+    searcher.space, searcher.budget = deep_space, Budget(ops=6_000_000)
+    found = list(get_engine(engine)(searcher.request(STARTUP_CANDIDATES)))
+    assert min(candidate.cost.ops for candidate in found) > 0.85 * 6_000_000
+    assert len({len(candidate.architecture.blocks) for candidate in found}) >= 4
+
+
+def test_nsga2_begins_with_networks_from_all_over_the_budget(searcher: Any, deep_space: SearchSpace) -> None:
+    searcher.space, searcher.budget = deep_space, Budget(ops=6_000_000)
+    used = [candidate.cost.ops / 6_000_000 for candidate in get_engine("nsga2")(searcher.request(10))]
+    assert min(used) < 0.35
+    assert max(used) > 2 * min(used)
 
 
 def test_engines_are_listed_without_their_libraries() -> None:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from every_engine import every_engine
+from every_engine import every_searching_engine
 from made_spaces import NASTY, every_network, make_space, stage
 
 from nas.budget import Budget
@@ -90,7 +90,7 @@ def test_shrinking_towards_nothing_is_told() -> None:
 
 
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes"])
 def test_engines_find_all_that_fits_where_the_smallest_network_does_not(
     engine: Engine, searcher: Any, bound: str
@@ -107,7 +107,7 @@ def test_engines_find_all_that_fits_where_the_smallest_network_does_not(
 
 @pytest.mark.sweep
 @pytest.mark.slow
-@every_engine
+@every_searching_engine
 @pytest.mark.parametrize("name", ["ic_resnet", "vww_micronet_50"])
 def test_engines_search_the_residual_spaces(engine: Engine, searcher: Any, name: str) -> None:
     searcher.space = load_space(name)
