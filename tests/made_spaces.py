@@ -21,10 +21,10 @@ def fullest(budget: Budget, network: Architecture) -> float:
     return max(budget.used(budget.cost(network)).values())
 
 
-def stage(name: str, kind: str, width: Any, kernel: Any = (3, 3), **more: Any) -> dict[str, Any]:
+def stage(name: str, kind: str | tuple[str, ...], width: Any, kernel: Any = (3, 3), **more: Any) -> dict[str, Any]:
     """One ``[[stage]]`` table; tuples stand for the lists of TOML."""
     window = {} if kind == "dense" else {"kernel": _listed(kernel)}
-    return {"name": name, "kind": kind, "width": _listed(width), **window, **_all_listed(more)}
+    return {"name": name, "kind": _listed(kind), "width": _listed(width), **window, **_all_listed(more)}
 
 
 def make_space(*stages: dict[str, Any], shape: tuple[int, int, int] = (9, 7, 2), classes: int = 3) -> SearchSpace:
@@ -66,6 +66,7 @@ def _all_listed(table: dict[str, Any]) -> dict[str, Any]:
     return {key: _listed(value) for key, value in table.items()}
 
 
+MAP_KINDS = [name for name, kind in BLOCKS.items() if not kind.over_vectors]
 KERNELS = ((1, 1), (1, 3), (3, 1), (3, 3), (5, 3))
 NASTY = {
     "one-channel": make_space(
@@ -122,25 +123,33 @@ NASTY = {
         shape=(1, 1, 9),
         classes=9,
     ),
+    # A stage that may be missing, of two kinds and strides; behind it, one that may be missing too.
+    "structures": make_space(
+        stage("stem", "conv", (3, 5), stride=((2, 2), (1, 2))),
+        stage("a", ("ds", "ibn"), (4, 6), hidden=(5, 8), stride=((1, 1), (2, 2)), repeat=(0, 1, 2)),
+        stage("b", ("temporal", "residual"), (4, 7), (3, 1), hidden=3, repeat=(0, 1, 2)),
+    ),
     "no-choice": make_space(stage("only", "residual", 5, hidden=4)),
 }
 
 
 @st.composite
-def small_spaces(draw: st.DrawFn) -> SearchSpace:
-    """Spaces of 2 to 300 networks over small maps.
+def small_spaces(draw: st.DrawFn, structured: bool = True) -> SearchSpace:
+    """Spaces of 2 to 300 networks over small maps; some are ``structured``, with a choice of kinds, strides, stages.
 
     Widths are arbitrary, so that the narrowest network is not always the cheapest: a wider map may need no PAD, share
     its vector of zero points, or leave the greedy planner a smaller gap.
     """
     stages = []
     for number in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(["conv", "ds", "ibn", "residual", "temporal"]))
-        more = {"hidden": draw(rising(2))} if kind in ("ibn", "residual") else {}
+        most = 2 if structured and draw(st.booleans()) else 1
+        kinds = draw(st.lists(st.sampled_from(MAP_KINDS), min_size=most, max_size=most, unique=True))
+        more = {"hidden": draw(rising(2))} if any(BLOCKS[kind].has_hidden for kind in kinds) else {}
         kernel = draw(st.sampled_from([(1, 1), (3, 3), ((1, 1), (3, 3))]))
-        stride, repeat = draw(st.sampled_from([1, 2, (1, 2)])), draw(st.sampled_from([1, 2, (1, 2)]))
-        stride = 2 if BLOCKS[kind].square_stride and stride == (1, 2) else stride
-        stages.append(stage(f"s{number}", kind, draw(rising(3)), kernel, stride=stride, repeat=repeat, **more))
+        stride = draw(st.sampled_from([1, 2, (1, 2), *[((2, 2), (1, 1))] * structured]))
+        repeat = draw(st.sampled_from([1, 2, (1, 2), *[(0, 1), (0, 1, 2)] * (structured and number > 0)]))
+        stride = 2 if any(BLOCKS[kind].square_stride for kind in kinds) and stride == (1, 2) else stride
+        stages.append(stage(f"s{number}", tuple(kinds), draw(rising(3)), kernel, stride=stride, repeat=repeat, **more))
     shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 8), st.integers(1, 6)))
     space = make_space(*stages, shape=shape)
     assume(2 <= space.size <= 300)

@@ -27,7 +27,7 @@ from nas.cost.ops import ops
 from nas.plan.placement import DEFAULT_PLANNING, FlashModel, Kernels, PlanKind, Planning
 from nas.space import Architecture, SearchSpace
 from nas.space.graph import Graph, GraphBuilder
-from nas.space.many import BoolArray, IntArray, choices_of, graph_of_many, may_have_one_channel
+from nas.space.many import IntArray, choices_of, graph_of_many, may_have_one_channel, present, structures
 
 MOST_POINTS = 20_000  # looked at before giving up; 2 s. The shipped spaces need a few hundred
 MANY = 1_000  # points that are costed together rather than one by one
@@ -159,9 +159,9 @@ class _Climb:
     def _above(self, points: IntArray, raised: IntArray) -> tuple[IntArray, IntArray]:
         """Every point one option above, without those that another point leads to."""
         rows, steps = [points[:0]], [raised[:0]]
-        present = _present(self.space, points)
+        has = present(self.space, points)
         for number, decision in enumerate(self.space.decisions):
-            may = present[:, number] & (raised <= number) & (points[:, number] + 1 < len(decision.options))
+            may = has[:, number] & (raised <= number) & (points[:, number] + 1 < len(decision.options))
             above = points[may]
             above[:, number] += 1
             rows.append(above)
@@ -171,22 +171,9 @@ class _Climb:
 
 def _narrowest(space: SearchSpace) -> tuple[IntArray, bool]:
     """The narrowest network of each combination of depths, and whether these are all combinations."""
-    depths = [range(len(d.options)) if d.is_depth else range(1) for d in space.decisions]
+    depths = [range(len(d.options)) if d.is_depth or d.is_structural else range(1) for d in space.decisions]
     rows = np.array(list(itertools.islice(itertools.product(*depths), MOST_DEPTHS + 1)), np.int64)
     return rows.reshape(len(rows), len(depths)), len(rows) <= MOST_DEPTHS
-
-
-def _present(space: SearchSpace, points: IntArray) -> BoolArray:
-    """Which decisions a network really has, depths excepted: (points, decisions)."""
-    depths = {stage.name: np.full(len(points), stage.repeat[0]) for stage in space.spec.stage}
-    for decision, options in zip(space.decisions, points.T, strict=True):
-        if decision.is_depth:
-            depths[decision.stage] = np.asarray(decision.options)[options]
-    present = np.zeros(points.shape, bool)
-    for number, decision in enumerate(space.decisions):
-        if not decision.is_depth:
-            present[:, number] = depths[decision.stage] >= decision.block
-    return present
 
 
 class _Unpadded(GraphBuilder):
@@ -200,17 +187,25 @@ def lower_bounds(
     space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None
 ) -> Bounds:
     """Lower bounds of the costs of points and of all that is wider: cost name -> (networks,)."""
+    names = (*COSTS, *(() if clock is None else ("latency_us",)))
+    bounds = {name: np.zeros(len(options), np.int64) for name in names}
+    for group in structures(space, options):
+        for name, found in _bounds_of_one_structure(space, options[group], planning, clock).items():
+            bounds[name][group] = found
+    return bounds
+
+
+def _bounds_of_one_structure(space: SearchSpace, options: IntArray, planning: Planning, clock: Clock | None) -> Bounds:
     graph = graph_of_many(space, options, _Unpadded)
     if may_have_one_channel(space) or any(len(stage.kernel) > 1 for stage in space.spec.stage):
         # On CMSIS-NN a larger kernel or two channels may overlap where 1x1 or one channel may not.
         planning = planning._replace(kernels=(Kernels.REFERENCE,))
-    bounds = {
+    return {
         "flash_bytes": _least_file(space, graph, planning),
         "sram_bytes": least_bytes(graph, len(options), planning) + sram.kept_bytes(graph, planning),
         "ops": ops(graph),
         **({} if clock is None else {"latency_us": clock.microseconds(graph, least=True)}),
     }
-    return {name: np.broadcast_to(bound, len(options)) for name, bound in bounds.items()}
 
 
 def _least_file(space: SearchSpace, graph: Graph, planning: Planning) -> Count:

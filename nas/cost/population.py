@@ -7,6 +7,7 @@ one network then give the costs of all, as they are. Only the memory plan has a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from nas.plan.many_overlap import solve_many
 from nas.plan.placement import DEFAULT_PLANNING, PlanKind, Planning, aligned
 from nas.space import SearchSpace
 from nas.space.graph import Graph
-from nas.space.many import IntArray, choices_of, graph_of_many, has_one_channel
+from nas.space.many import IntArray, choices_of, graph_of_many, has_one_channel, structures
 
 CHUNK = 2048  # networks costed together: enough to spread the overhead of NumPy, few enough for a core's cache
 
@@ -60,8 +61,7 @@ def population_costs(
         graph = space.architecture(choices_of(space, options[row])).graph
         found[:, row] = astuple(cost(graph, planning, clock))[: len(found)]
     rows = np.flatnonzero(~alone)
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
+    for chunk in _chunks(rows[group] for group in structures(space, options[rows])):
         graph = graph_of_many(space, options[chunk])
         planned = _head(graph, len(chunk), planning)
         found[0, chunk] = flash.flash_bytes(graph, planned.in_file, planning.flash)
@@ -70,6 +70,11 @@ def population_costs(
         if clock is not None:
             found[3, chunk] = clock.microseconds(graph)
     return Costs(*found)
+
+
+def _chunks(groups: Iterable[IntArray]) -> Iterator[IntArray]:
+    for group in groups:
+        yield from np.split(group, range(CHUNK, len(group), CHUNK))
 
 
 def _head(graph: Graph, networks: int, planning: Planning) -> sram.Head:

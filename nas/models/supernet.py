@@ -50,6 +50,8 @@ class Supernet(nn.Module):
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         super().__init__()
+        if space.is_structured:
+            raise ValueError(f"the networks of {space.name} differ in more than sizes: give SearchSpace.of_structure")
         self.space = space
         self.layers = build_network(_widest_graph(space), seed).layers
         self._options = {decision.name: decision.options for decision in space.decisions}

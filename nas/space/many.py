@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from nas.space.blocks import BLOCKS, HEADS
 from nas.space.graph import Graph, GraphBuilder
-from nas.space.space import SearchSpace, decision_name
+from nas.space.space import DEPTH, KIND, SearchSpace, decision_name
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def graph_of_many(space: SearchSpace, options: IntArray, builder: type[GraphBuilder] = GraphBuilder) -> Graph:
-    """The graph of many points; none of them may have a block of one channel (see ``GraphBuilder.depthwise``).
+    """The graph of many points of one structure (``structures``); none of them may have a block of one channel.
+
+    See ``GraphBuilder.depthwise``.
 
     Args:
         space: their space.
@@ -32,6 +35,45 @@ def graph_of_many(space: SearchSpace, options: IntArray, builder: type[GraphBuil
     graph.present = True
     HEADS[space.spec.head.kind].build(graph, x, space.spec.classes)
     return graph.build()
+
+
+def structures(space: SearchSpace, options: IntArray) -> Iterator[IntArray]:
+    """Rows of networks that are alike in the kind and stride of every stage, and in which stages they have.
+
+    Args:
+        space: their space.
+        options: (networks, decisions), as everywhere.
+
+    Yields:
+        Indices of networks, together all of them.
+    """
+    columns = [
+        (column > 0) & (decision.options[0] == 0) if decision.is_depth else column
+        for decision, column in zip(space.decisions, options.T, strict=True)
+        if decision.is_structural or (decision.is_depth and decision.options[0] == 0)
+    ]
+    if not columns or not len(options):
+        yield from [np.arange(len(options))] * (len(options) > 0)
+        return
+    _, group = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    group = group.ravel()
+    order = np.argsort(group, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def present(space: SearchSpace, options: IntArray) -> BoolArray:
+    """Which decisions about its blocks each network has: (networks, decisions); those about stages count as absent."""
+    columns = {decision.name: column for decision, column in zip(space.decisions, options.T, strict=True)}
+    found = np.zeros(options.shape, bool)
+    stages = {stage.name: stage for stage in space.spec.stage}
+    for number, decision in enumerate(space.decisions):
+        if decision.block:
+            stage = stages[decision.stage]
+            depth = np.asarray(stage.repeat)[columns.get(decision_name(stage.name, 0, DEPTH), 0)]
+            kind = columns.get(decision_name(stage.name, 0, KIND), 0)
+            has_hidden = np.array([each.has_hidden for each in stage.block_kinds])[kind]
+            found[:, number] = (depth >= decision.block) & (has_hidden | (decision.part != "hidden"))
+    return found
 
 
 def choices_of(space: SearchSpace, options: IntArray) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,29 +14,30 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.space.architecture import Architecture
-from nas.space.blocks import Block
+from nas.space.blocks import BLOCKS, Block
 from nas.space.spec import PointSpec, SpaceSpec, StageSpec
 
 PARTS = ("width", "hidden", "kernel")  # what is decided for each block, by its names in a stage and in a block
-DEPTH = "depth"  # what is decided for a stage: how many blocks it has
+DEPTH, KIND, STRIDE = "depth", "kind", "stride"  # what is decided for a stage
 Choices = Mapping[str, int]  # decision name -> index of the option taken
+Options = tuple[int, ...] | tuple[str, ...] | tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One thing to decide, with its options in rising order.
+    """One thing to decide, with its options; depths, widths and kernels rise.
 
     Attributes:
         stage: name of the stage.
-        block: number of the block in it, from 1; 0 where it is the stage's depth.
-        part: ``depth``, or what is decided of the block: one of ``PARTS``.
-        options: numbers, or kernels as (height, width).
+        block: number of the block in it, from 1; 0 where it is about the whole stage.
+        part: what is decided: ``depth``, ``kind`` or ``stride`` of the stage, or one of ``PARTS`` of the block.
+        options: numbers, kinds, or kernels and strides as (height, width).
     """
 
     stage: str
     block: int
     part: str
-    options: tuple[int, ...] | tuple[tuple[int, int], ...]
+    options: Options
 
     @property
     def name(self) -> str:
@@ -51,6 +53,11 @@ class Decision:
     def is_width(self) -> bool:
         """Whether its options are numbers of channels."""
         return self.part in ("width", "hidden")
+
+    @property
+    def is_structural(self) -> bool:
+        """Whether networks that differ in it have other operators, or maps of other sizes; depths above 0 have not."""
+        return self.part in (KIND, STRIDE)
 
 
 def decision_name(stage: str, block: int, part: str) -> str:
@@ -90,10 +97,29 @@ class SearchSpace:
     @cached_property
     def size(self) -> int:
         """Number of distinct architectures: decisions of blocks that are skipped do not count."""
-        return math.prod(
-            sum(math.prod(len(getattr(stage, part)) for part in PARTS) ** depth for depth in stage.repeat)
+        return math.prod(_stage_size(stage) for stage in self.spec.stage)
+
+    @property
+    def is_structured(self) -> bool:
+        """Whether its networks differ in the kind or stride of a stage, or in which stages they have."""
+        return any(len(stage.kinds) > 1 or len(stage.strides) > 1 or stage.repeat[0] == 0 for stage in self.spec.stage)
+
+    def of_structure(self, architecture: Architecture) -> SearchSpace:
+        """Those of its networks that have the stages, kinds and strides of one of them."""
+        firsts = {block.stage: block for block in reversed(architecture.blocks)}
+        stages = [
+            stage.model_copy(
+                update={
+                    "kinds": (firsts[stage.name].kind,),
+                    "strides": (firsts[stage.name].stride,),
+                    "repeat": tuple(depth for depth in stage.repeat if depth),
+                    "hidden": stage.hidden if BLOCKS[firsts[stage.name].kind].has_hidden else (0,),
+                }
+            )
             for stage in self.spec.stage
-        )
+            if stage.name in firsts
+        ]
+        return replace(self, spec=self.spec.model_copy(update={"stage": stages, "point": []}))
 
     def architecture(self, choices: Choices) -> Architecture:
         """The network of one option per decision; a decision that is left out takes its first option.
@@ -113,15 +139,21 @@ class SearchSpace:
 
         Yields:
             A block whose widths and kernels are arrays where there is a choice, and ``True`` or an array of bool.
+
+        Raises:
+            ValueError: they differ in the kind or stride of a stage, or in whether they have it: see ``structures``.
         """
         for stage in self.spec.stage:
             depth = np.asarray(stage.repeat)[options.get(decision_name(stage.name, 0, DEPTH), 0)]
+            kind = stage.kinds[_only(options.get(decision_name(stage.name, 0, KIND), 0))]
+            stride = stage.strides[_only(options.get(decision_name(stage.name, 0, STRIDE), 0))]
+            _only(depth > 0)
             for i in range(int(np.max(depth))):
                 parts = {
                     part: _pick(getattr(stage, part), options.get(decision_name(stage.name, i + 1, part)))
                     for part in PARTS
                 }
-                yield _block(stage, i, parts), True if np.all(depth > i) else depth > i
+                yield _block(stage, kind, stride, i, parts), True if np.all(depth > i) else depth > i
 
     def choices(self, architecture: Architecture) -> dict[str, int]:
         """Inverse of ``architecture``: the option taken at every decision that the network really has.
@@ -132,12 +164,9 @@ class SearchSpace:
         taken: dict[str, int] = {}
         for stage in self.spec.stage:
             blocks = [block for block in architecture.blocks if block.stage == stage.name]
-            name = decision_name(stage.name, 0, DEPTH)
-            taken[name] = self._option(name, stage.repeat, len(blocks))
-            for i, block in enumerate(blocks, 1):
-                for part in PARTS:
-                    name = decision_name(stage.name, i, part)
-                    taken[name] = self._option(name, getattr(stage, part), getattr(block, part))
+            for number, part, options, value in _options_taken(stage, blocks):
+                name = decision_name(stage.name, number, part)
+                taken[name] = self._option(name, options, value)
         if self.architecture(taken) != architecture:
             raise InputError(
                 f"{architecture.summary()} is no point of the space {self.name}: a kind, stride or head differs"
@@ -183,7 +212,8 @@ class SearchSpace:
 
     def _point(self, point: PointSpec) -> Architecture:
         name, spec = point.name, self.spec
-        for key, table in (("width", point.width), ("hidden", point.hidden)):
+        for key in ("width", "hidden", "kind", "stride", "kernel"):
+            table = getattr(point, key)
             if unknown := sorted(set(table) - {stage.name for stage in spec.stage}):
                 raise InputError(f"{self.origin}: point[{name}].{key}.{unknown[0]}: no stage of this name")
         blocks = []
@@ -193,7 +223,10 @@ class SearchSpace:
             if len(hidden) != len(widths):
                 raise InputError(f"{self.origin}: point[{name}].hidden.{stage.name}: as many as widths, {len(widths)}")
             for i, (width, inner) in enumerate(zip(widths, hidden, strict=True)):
-                blocks.append(_block(stage, i, {"width": width, "hidden": inner, "kernel": stage.kernel[0]}))
+                parts = {"width": width, "hidden": inner, "kernel": point.kernel.get(stage.name, stage.kernel[0])}
+                kind = point.kind.get(stage.name, stage.kinds[0])
+                stride = point.stride.get(stage.name, stage.strides[0])
+                blocks.append(replace(_block(stage, kind, stride, i, parts), hidden=inner))
         arch = Architecture(spec.name, spec.task, spec.input, spec.classes, tuple(blocks), spec.head.kind)
         try:
             self.choices(arch)
@@ -210,13 +243,16 @@ class SearchSpace:
                     choices[each.name] = choices[before]
         return choices
 
-    def _option(self, name: str, options: tuple[int, ...] | tuple[tuple[int, int], ...], value: object) -> int:
+    def _option(self, name: str, options: Options, value: object) -> int:
         if value not in options:
-            raise InputError(f"{name} = {value} is no option in the space {self.name} ({options[0]} to {options[-1]})")
+            there = f"{options[0]} to {options[-1]}" if len(options) > 1 else f"only {options[0]}"
+            raise InputError(f"{name} = {value} is no option in the space {self.name} ({there})")
         return options.index(value)
 
 
 def _stage_decisions(stage: StageSpec) -> Iterator[Decision]:
+    yield Decision(stage.name, 0, KIND, stage.kinds)
+    yield Decision(stage.name, 0, STRIDE, stage.strides)
     yield Decision(stage.name, 0, DEPTH, stage.repeat)
     for i in range(1, stage.repeat[-1] + 1):
         for part in PARTS:
@@ -224,9 +260,41 @@ def _stage_decisions(stage: StageSpec) -> Iterator[Decision]:
 
 
 def _stage_blocks(stage: StageSpec, choices: Choices) -> Iterator[Block]:
-    for i in range(stage.repeat[choices.get(decision_name(stage.name, 0, DEPTH), 0)]):
-        taken = {part: getattr(stage, part)[choices.get(decision_name(stage.name, i + 1, part), 0)] for part in PARTS}
-        yield _block(stage, i, taken)
+    def taken(number: int, part: str, options: Any) -> Any:
+        return options[choices.get(decision_name(stage.name, number, part), 0)]
+
+    kind, stride = taken(0, KIND, stage.kinds), taken(0, STRIDE, stage.strides)
+    for i in range(taken(0, DEPTH, stage.repeat)):
+        yield _block(stage, kind, stride, i, {part: taken(i + 1, part, getattr(stage, part)) for part in PARTS})
+
+
+def _options_taken(stage: StageSpec, blocks: Sequence[Block]) -> Iterator[tuple[int, str, Any, Any]]:
+    """Block number, part, options and value of each decision about a stage that a network with these blocks has."""
+    yield 0, DEPTH, stage.repeat, len(blocks)
+    if blocks:
+        yield 0, KIND, stage.kinds, blocks[0].kind
+        yield 0, STRIDE, stage.strides, blocks[0].stride
+    for i, block in enumerate(blocks, 1):
+        for part in PARTS:
+            if part != "hidden" or BLOCKS[block.kind].has_hidden or block.hidden:
+                yield i, part, getattr(stage, part), getattr(block, part)
+
+
+def _stage_size(stage: StageSpec) -> int:
+    """Number of different stages; one that has no blocks has neither kind nor stride."""
+    total = 0
+    for kind, depth in itertools.product(stage.block_kinds, stage.repeat):
+        parts = [len(getattr(stage, part)) for part in PARTS if part != "hidden" or kind.has_hidden]
+        total += len(stage.strides) * math.prod(parts) ** depth if depth else 0
+    return total + (stage.repeat[0] == 0)
+
+
+def _only(values: Any) -> Any:
+    """The value that all have."""
+    first, *others = np.unique(values)
+    if others:
+        raise ValueError("networks of one graph differ in kind, stride or stages: group them with structures()")
+    return first
 
 
 def _pick(options: Any, indices: Any) -> Any:
@@ -234,7 +302,15 @@ def _pick(options: Any, indices: Any) -> Any:
     return options[0] if indices is None else np.asarray(options).T[..., indices]
 
 
-def _block(stage: StageSpec, index: int, parts: Mapping[str, Any]) -> Block:
+def _block(stage: StageSpec, kind: str, stride: tuple[int, int], index: int, parts: Mapping[str, Any]) -> Block:
     """Block number ``index`` of a stage, from 0: the stride belongs to the first."""
-    stride = stage.stride if index == 0 else (1, 1)
-    return Block(stage=stage.name, kind=stage.kind, stride=stride, residual=stage.block_kind.adds_input(index), **parts)
+    known = BLOCKS[kind]
+    return Block(
+        stage.name,
+        kind,
+        parts["width"],
+        parts["kernel"],
+        stride if index == 0 else (1, 1),
+        parts["hidden"] if known.has_hidden else 0,
+        known.adds_input(index),
+    )

@@ -28,7 +28,8 @@ def _options(value: Any) -> Any:
     if not isinstance(value, dict):
         return tuple(value) if isinstance(value, list) else (value,)
     start, stop, step = (value.get(key, default) for key, default in (("from", 0), ("to", 0), ("step", 1)))
-    if not set(value) <= {"from", "to", "step"} or not all(type(v) is int and v > 0 for v in (start, stop, step)):
+    integers = all(type(number) is int for number in (start, stop, step))
+    if not set(value) <= {"from", "to", "step"} or not (integers and min(start, stop - 1, step - 1) >= 0):
         raise ValueError(f"a range is {{ from = 4, to = 276, step = 4 }} in numbers above zero, found {value}")
     if stop < start or (stop - start) % step:
         raise ValueError(f"from {start} in steps of {step} does not reach {stop}")
@@ -43,58 +44,86 @@ def _kernels(value: Any) -> Any:
     return tuple(tuple(kernel) if isinstance(kernel, list) else kernel for kernel in many)
 
 
-def _stride(value: Any) -> Any:
-    """``2`` along both axes, or ``[1, 2]``."""
-    return tuple(value) if isinstance(value, list) else (value, value)
+def _strides(value: Any) -> Any:
+    """``2`` along both axes, or ``[1, 2]``; ``[[1, 1], [2, 2]]`` is a choice of two."""
+    return _kernels(value if isinstance(value, list) else [value, value])
+
+
+def _kinds(value: Any) -> Any:
+    """``"ds"``, or ``["ds", "ibn"]`` for a choice of two."""
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=1 << 20)]  # costs take memory in proportion, and are computed as floats too
-Stride = Annotated[tuple[Side, Side], BeforeValidator(_stride)]
+Strides = Annotated[tuple[tuple[Side, Side], ...], BeforeValidator(_strides), Field(min_length=1)]
+Kinds = Annotated[tuple[str, ...], BeforeValidator(_kinds), Field(min_length=1)]
 Options = Annotated[tuple[Count, ...], BeforeValidator(_options), Field(min_length=1)]
+Repeats = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_options), Field(min_length=1)]
 Kernels = Annotated[tuple[tuple[Side, Side], ...], BeforeValidator(_kernels), Field(min_length=1)]
 Shape = Annotated[tuple[Side, Side, Side], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
 class StageSpec(Table):
-    """One ``[[stage]]``: ``repeat`` blocks of one kind; the stride belongs to the first of them."""
+    """One ``[[stage]]``: ``repeat`` blocks, all of one of its ``kinds``; the stride belongs to the first of them.
+
+    A stage that may have no blocks may be left out. ``hidden`` is of the kinds that have such channels.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]  # decisions and layers are named STAGE.NUMBER.PART
-    kind: str
+    kinds: Kinds = Field(alias="kind")
     kernel: Kernels = ((1, 1),)  # kinds over maps must give it, kinds over vectors have none
-    stride: Stride = (1, 1)
+    strides: Strides = Field(((1, 1),), alias="stride")
     width: Options
     hidden: Options = (0,)  # channels inside a block; 0: the kind has none
-    repeat: Options = (1,)
+    repeat: Repeats = (1,)
 
     @property
-    def block_kind(self) -> BlockKind:
-        """What is known of its kind.
+    def block_kinds(self) -> tuple[BlockKind, ...]:
+        """What is known of each of its kinds.
 
         Raises:
             ValueError: there is no such kind; lists what there is.
         """
-        if self.kind not in BLOCKS:
-            raise ValueError(f"kind: {self.kind!r} is not a block kind; there are {', '.join(BLOCKS)}")
-        return BLOCKS[self.kind]
+        if unknown := [kind for kind in self.kinds if kind not in BLOCKS]:
+            raise ValueError(f"kind: {unknown[0]!r} is not a block kind; there are {', '.join(BLOCKS)}")
+        return tuple(BLOCKS[kind] for kind in self.kinds)
+
+    @property
+    def over_vectors(self) -> bool:
+        """Whether its blocks take vectors."""
+        return self.block_kinds[0].over_vectors
 
     @model_validator(mode="after")
     def _window(self) -> StageSpec:
         """Kinds over maps have a kernel and may have a stride, those over vectors neither."""
-        kind = self.block_kind
-        if kind.over_vectors == ("kernel" in self.model_fields_set):
-            raise ValueError(f"kernel: a stage of kind {self.kind} {'has none' if kind.over_vectors else 'needs it'}")
-        if kind.over_vectors and self.stride != (1, 1):
-            raise ValueError(f"stride: a stage of kind {self.kind} has none, found {list(self.stride)}")
+        named = f"a stage of kind {' or '.join(self.kinds)}"
+        if len({kind.over_vectors for kind in self.block_kinds}) > 1:
+            raise ValueError(f"kind: {named} takes maps or vectors, not both")
+        if self.over_vectors == ("kernel" in self.model_fields_set):
+            raise ValueError(f"kernel: {named} {'has none' if self.over_vectors else 'needs it'}")
+        if self.over_vectors and self.strides != ((1, 1),):
+            raise ValueError(f"stride: {named} has none, found {list(self.strides[0])}")
+        return self
+
+    @model_validator(mode="after")
+    def _structure(self) -> StageSpec:
+        """Kinds and strides do not repeat, and every kind may have every stride."""
+        for key, values in (("kind", self.kinds), ("stride", self.strides)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}: options must not repeat, found {list(values)}")
+        for kind, known in zip(self.kinds, self.block_kinds, strict=True):
+            for stride in self.strides:
+                if known.square_stride and stride[0] != stride[1]:
+                    raise ValueError(f"stride: a stage of kind {kind} has one for both axes, found {list(stride)}")
         return self
 
     @model_validator(mode="after")
     def _possible(self) -> StageSpec:
-        has_hidden = self.block_kind.has_hidden
+        named = f"a stage of kind {' or '.join(self.kinds)}"
+        has_hidden = any(kind.has_hidden for kind in self.block_kinds)
         if has_hidden != (self.hidden != (0,)):
-            raise ValueError(f"hidden: a stage of kind {self.kind} {'needs it' if has_hidden else 'has none'}")
-        if self.block_kind.square_stride and self.stride[0] != self.stride[1]:
-            raise ValueError(f"stride: a stage of kind {self.kind} has one for both axes, found {list(self.stride)}")
+            raise ValueError(f"hidden: {named} {'needs it' if has_hidden else 'has none'}")
         for key, options, most in (
             ("width", self.width, MAX_WIDTH),
             ("hidden", self.hidden, MAX_WIDTH),
@@ -126,13 +155,19 @@ class HeadSpec(Table):
 
 
 class PointSpec(Table):
-    """``[[point]]``: a published network of the space, by the widths of its blocks."""
+    """``[[point]]``: a published network of the space, by the widths of its blocks.
+
+    A stage that is not named in ``width`` is left out; in the other tables, it takes its first option.
+    """
 
     name: Name
     source: str
     score: Annotated[float, Field(ge=0, le=1)] | None = None  # published accuracy or AUC of its INT8 file
     width: dict[str, list[int]]
     hidden: dict[str, list[int]] = {}
+    kind: dict[str, str] = {}
+    stride: dict[str, Annotated[tuple[Side, Side], BeforeValidator(lambda value: _strides(value)[0])]] = {}
+    kernel: dict[str, Annotated[tuple[Side, Side], BeforeValidator(lambda value: _kernels(value)[0])]] = {}
 
 
 class SpaceSpec(Table):
@@ -162,9 +197,11 @@ class SpaceSpec(Table):
         """A flattened map has another order in torch than in TFLite, so that a space is all of one sort."""
         vectors = HEADS[self.head.kind].over_vectors
         for stage in self.stage:
-            if stage.block_kind.over_vectors != vectors:
+            if stage.over_vectors != vectors:
                 kinds = sorted(name for name, kind in BLOCKS.items() if kind.over_vectors == vectors)
                 raise ValueError(f"stage: with the head {self.head.kind}, {stage.name} must be {' or '.join(kinds)}")
+        if all(stage.repeat[0] == 0 for stage in self.stage):
+            raise ValueError("stage: every stage may be left out; one must have a repeat from 1")
         if vectors and self.input[:2] != (1, 1):
             raise ValueError(f"input: dense stages take a vector, [1, 1, n], found {list(self.input)}")
         return self

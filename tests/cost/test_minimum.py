@@ -105,7 +105,7 @@ def test_bounds_are_below_everything_wider(name: str, seed: int) -> None:
 def require_bounds_below(space: SearchSpace, rng: np.random.Generator, count: int) -> None:
     sizes = np.array([len(decision.options) for decision in space.decisions])
     low = rng.integers(0, sizes, (count, len(sizes)))
-    free = ~np.array([decision.name.endswith(".depth") for decision in space.decisions])
+    free = np.array([decision.block > 0 for decision in space.decisions])
     some = free & (rng.random((count, len(sizes))) < rng.random((count, 1)))
     high = np.where(some, rng.integers(low, sizes), low)
     below, above = lower_bounds(space, low), lower_bounds(space, high)

@@ -11,21 +11,22 @@ from hypothesis import strategies as st
 from made_spaces import NASTY, every_row, make_space, stage
 
 from nas.space import Decision, Graph, SearchSpace, list_files, load_space
-from nas.space.many import choices_of, graph_of_many, has_one_channel, may_have_one_channel
+from nas.space.many import choices_of, graph_of_many, has_one_channel, may_have_one_channel, present, structures
 
 SPACES = {name: load_space(path) for name, path in list_files("search_spaces").items()}
 SPACES |= {name: space for name, space in NASTY.items() if not name.startswith("one-channel")}
 
 
 def some_rows(space: SearchSpace, seed: int, count: int = 20) -> np.ndarray:
-    """Random options, without a width of one channel."""
+    """Random options of networks of one structure, without a width of one channel."""
     rng = np.random.default_rng(seed)
     columns = [rng.integers(offers_one(d), len(d.options), count) for d in space.decisions]
-    return np.stack(columns, axis=1) if columns else np.zeros((count, 0), np.int64)
+    rows = np.stack(columns, axis=1) if columns else np.zeros((count, 0), np.int64)
+    return rows[next(structures(space, rows))]
 
 
 def offers_one(decision: Decision) -> bool:
-    return decision.options[0] == 1 and not decision.name.endswith((".depth", ".kernel"))
+    return decision.is_width and decision.options[0] == 1
 
 
 def one_of_many(graph: Graph, network: int) -> list[tuple[Any, ...]]:
@@ -62,13 +63,14 @@ def test_every_network_is_in_the_graph_as_it_is(name: str, seed: int) -> None:
 def test_who_lacks_an_operator_keeps_the_shape_before_it(name: str) -> None:
     """So that the next operator reads the right shape without asking who is there."""
     space = SPACES[name]
-    graph = graph_of_many(space, some_rows(space, 0, 200))
+    rows = some_rows(space, 0, 200)
+    graph, count = graph_of_many(space, rows), len(rows)
     for op in graph.ops:
         if op.present is not True:
             after, before = graph.shapes[op.output], graph.shapes[op.inputs[0]]
-            absent = ~np.broadcast_to(op.present, 200)
+            absent = ~np.broadcast_to(op.present, count)
             assert after[:-1] == before[:-1]
-            assert (np.broadcast_to(after[-1], 200)[absent] == np.broadcast_to(before[-1], 200)[absent]).all()
+            assert (np.broadcast_to(after[-1], count)[absent] == np.broadcast_to(before[-1], count)[absent]).all()
 
 
 def test_what_no_network_has_is_not_in_the_graph() -> None:
@@ -76,6 +78,35 @@ def test_what_no_network_has_is_not_in_the_graph() -> None:
     shallow = np.array([row for row in every_row(space) if row[0] == 0 and row[1] == 1])
     assert [op.name for op in graph_of_many(space, shallow).ops[:3]] == ["a.0.first", "a.0.second", "a.0.add.pad_x"]
     assert not any(op.name.startswith("a.1") for op in graph_of_many(space, shallow).ops)
+
+
+def test_networks_of_one_structure_stand_together() -> None:
+    """Kinds, strides and stages of each group are alike, and nobody is left out."""
+    space = NASTY["structures"]
+    rows = every_row(space)
+
+    def structure(row: np.ndarray) -> set[tuple[str, str, tuple[int, int]]]:
+        blocks = space.architecture(choices_of(space, row)).blocks
+        return {(block.stage, block.kind, block.stride) for block in reversed(blocks) if block.stride != (1, 1)} | {
+            (block.stage, block.kind, (1, 1)) for block in blocks
+        }
+
+    groups = list(structures(space, rows))
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(rows)))
+    kinds = [{frozenset(structure(rows[network])) for network in group} for group in groups]
+    assert all(len(kind) == 1 for kind in kinds)
+    with pytest.raises(ValueError, match="differ in kind, stride or stages"):
+        graph_of_many(space, rows)
+
+
+def test_decisions_that_a_network_has() -> None:
+    space = NASTY["structures"]
+    rows = every_row(space)
+    names = np.array([decision.name for decision in space.decisions])
+    about_blocks = [decision.block > 0 for decision in space.decisions]
+    for row, has in zip(rows, present(space, rows), strict=True):
+        taken = space.choices(space.architecture(choices_of(space, row)))
+        assert set(names[has]) == set(taken) & set(names[about_blocks])
 
 
 def test_options_of_a_row() -> None:

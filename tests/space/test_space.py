@@ -80,8 +80,8 @@ def test_a_listed_point_is_built(toy_space: SearchSpace) -> None:
     [
         ({"width": 5}, r"stem.1.width = 5 is no option in the space toy \(4 to 12\)"),
         ({"kernel": [5, 5]}, r"stem.1.kernel = \(5, 5\) is no option"),
-        ({"stride": [1, 1]}, "a kind, stride or head differs"),
-        ({"kind": "ds"}, "a kind, stride or head differs"),
+        ({"stride": [1, 1]}, r"stem.stride = \(1, 1\) is no option in the space toy \(only \(2, 2\)\)"),
+        ({"kind": "ds"}, r"stem.kind = ds is no option in the space toy \(only conv\)"),
         ({"stage": "other"}, "stem.depth = 0 is no option"),
     ],
 )
