@@ -30,6 +30,7 @@ from nas.space.graph import Graph, GraphBuilder
 from nas.space.many import IntArray, choices_of, graph_of_many, may_have_one_channel, present, structures
 
 MOST_POINTS = 20_000  # looked at before giving up; 2 s. The shipped spaces need a few hundred
+FEW = 32  # points with the lowest bounds, that are costed one by one before any are costed together
 MANY = 1_000  # points that are costed together rather than one by one
 MOST_DEPTHS = 20_000  # combinations of depths; with more the minimum is found, as a rule, but not proved
 COSTS = ("flash_bytes", "sram_bytes", "ops")
@@ -131,8 +132,10 @@ class _Climb:
         while len(points):
             seen += len(points)
             self.bounds = lower_bounds(self.space, points, self.planning, self.clock)
-            exact = self._exact(points)
-            for i in np.argsort(sum(self.bounds.values()), kind="stable"):
+            exact = self._one_by_one(points)
+            for place, i in enumerate(np.argsort(sum(self.bounds.values()), kind="stable")):
+                if place == FEW:  # as a rule they have left little that is worth a look
+                    exact = self._exact(points)
                 if np.all(self.worth({name: bound[i] for name, bound in self.bounds.items()})):
                     yield points[i], exact(i)
             if seen > MOST_POINTS:
@@ -145,12 +148,15 @@ class _Climb:
         """Exact costs by the position of a point: one by one, or all at once where there are many."""
         worth = np.flatnonzero(np.broadcast_to(self.worth(self.bounds), len(points)))
         if len(worth) < MANY:
-            return lambda i: cost(_architecture(self.space, points[i]).graph, self.planning, self.clock)
+            return self._one_by_one(points)
         from nas.cost.population import population_costs  # imports Numba, which takes longer than a few points
 
         costs = population_costs(self.space, points[worth], self.planning, self.clock)
         number = dict(zip(worth.tolist(), range(len(worth)), strict=True))
         return lambda i: costs[number[i]]
+
+    def _one_by_one(self, points: IntArray) -> Callable[[int], Cost]:
+        return lambda i: cost(_architecture(self.space, points[i]).graph, self.planning, self.clock)
 
     def lowest(self, name: str) -> int:
         """Least bound of what was not looked at when the climb was given up; 0 where not every depth was."""
@@ -161,7 +167,12 @@ class _Climb:
         rows, steps = [points[:0]], [raised[:0]]
         has = present(self.space, points)
         for number, decision in enumerate(self.space.decisions):
-            may = has[:, number] & (raised <= number) & (points[:, number] + 1 < len(decision.options))
+            may = (
+                (decision.block > 0)
+                & has[:, number]
+                & (raised <= number)
+                & (points[:, number] + 1 < len(decision.options))
+            )
             above = points[may]
             above[:, number] += 1
             rows.append(above)
@@ -170,10 +181,13 @@ class _Climb:
 
 
 def _narrowest(space: SearchSpace) -> tuple[IntArray, bool]:
-    """The narrowest network of each combination of depths, and whether these are all combinations."""
+    """The narrowest network of each combination of depths, kinds and strides, and whether these are all of them."""
     depths = [range(len(d.options)) if d.is_depth or d.is_structural else range(1) for d in space.decisions]
-    rows = np.array(list(itertools.islice(itertools.product(*depths), MOST_DEPTHS + 1)), np.int64)
-    return rows.reshape(len(rows), len(depths)), len(rows) <= MOST_DEPTHS
+    listed = list(itertools.islice(itertools.product(*depths), MOST_DEPTHS + 1))
+    rows = np.array(listed, np.int64).reshape(len(listed), len(depths))
+    if space.is_structured:  # the kind of a stage that is left out is none
+        rows = np.unique(rows * present(space, rows), axis=0)
+    return rows, len(listed) <= MOST_DEPTHS
 
 
 class _Unpadded(GraphBuilder):

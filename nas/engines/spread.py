@@ -21,7 +21,7 @@ UNEVEN = 0.3  # standard deviation of the logarithm of a width, as a multiple of
 WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is not the widest
 HALVINGS = 12  # of the interval in which it is sought: a thousandth of the range
 ROUNDS = 4  # of draws; where most depths do not fit, fewer networks come out than were asked for
-AT_ONCE = 16  # draws of which the first new one is taken: costing them together takes hardly longer than one
+AT_ONCE = 16  # draws of which the first new one is taken: of one structure, they are costed in the time of one
 MOST_EVEN = 64  # combinations of depths and kernels; with more, all stages have their depths at the same share
 
 
@@ -56,7 +56,10 @@ def draw_filling(
     """
     draws = np.random.default_rng(rng.randrange(2**63))
     for _ in range(ROUNDS):
-        for row in _scaled(space, budget, np.full(AT_ONCE, share), draws):
+        drawn = draws.integers(_counts(space), size=(AT_ONCE, len(space.decisions)))
+        of_stages = [decision.block == 0 for decision in space.decisions]
+        drawn[:, of_stages] = drawn[0, of_stages]
+        for row in _largest(space, budget, drawn, _proportions(drawn.shape, draws), np.full(AT_ONCE, share)):
             network = space.architecture(choices_of(space, row))
             if network not in known:
                 return network
@@ -97,9 +100,8 @@ def _every_depth(space: SearchSpace) -> IntArray:
 
 def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.random.Generator) -> IntArray:
     """Draws whose widths are scaled together until they use what is wanted; those that do not fit are left out."""
-    counts = np.array([len(decision.options) for decision in space.decisions], np.int64)
-    drawn = rng.integers(counts, size=(len(wanted), len(counts)))
-    return _largest(space, budget, drawn, np.exp(UNEVEN * rng.normal(size=drawn.shape)), wanted)
+    drawn = rng.integers(_counts(space), size=(len(wanted), len(space.decisions)))
+    return _largest(space, budget, drawn, _proportions(drawn.shape, rng), wanted)
 
 
 def _largest(
@@ -109,8 +111,7 @@ def _largest(
 
     Those that do not fit at their narrowest are left out.
     """
-    counts = np.array([len(decision.options) for decision in space.decisions], np.int64)
-    is_width = _is_width(space)
+    counts, is_width = _counts(space), _is_width(space)
 
     def at(scale: FloatArray) -> IntArray:
         widths = np.rint(np.minimum(scale[:, None] * proportions, 1) * (counts - 1)).astype(np.int64)
@@ -123,6 +124,15 @@ def _largest(
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
     rows = at(low)
     return rows[excess(space, budget, rows) <= 0]
+
+
+def _counts(space: SearchSpace) -> IntArray:
+    return np.array([len(decision.options) for decision in space.decisions], np.int64)
+
+
+def _proportions(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+    proportions: FloatArray = np.exp(UNEVEN * rng.normal(size=shape))
+    return proportions
 
 
 def _is_width(space: SearchSpace) -> BoolArray:

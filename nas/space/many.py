@@ -62,17 +62,18 @@ def structures(space: SearchSpace, options: IntArray) -> Iterator[IntArray]:
 
 
 def present(space: SearchSpace, options: IntArray) -> BoolArray:
-    """Which decisions about its blocks each network has: (networks, decisions); those about stages count as absent."""
+    """Which decisions each network has: (networks, decisions), as ``SearchSpace.choices`` does; depths always."""
     columns = {decision.name: column for decision, column in zip(space.decisions, options.T, strict=True)}
     found = np.zeros(options.shape, bool)
     stages = {stage.name: stage for stage in space.spec.stage}
     for number, decision in enumerate(space.decisions):
-        if decision.block:
-            stage = stages[decision.stage]
-            depth = np.asarray(stage.repeat)[columns.get(decision_name(stage.name, 0, DEPTH), 0)]
-            kind = columns.get(decision_name(stage.name, 0, KIND), 0)
-            has_hidden = np.array([each.has_hidden for each in stage.block_kinds])[kind]
-            found[:, number] = (depth >= decision.block) & (has_hidden | (decision.part != "hidden"))
+        stage = stages[decision.stage]
+        depth = np.asarray(stage.repeat)[columns.get(decision_name(stage.name, 0, DEPTH), 0)]
+        kind = columns.get(decision_name(stage.name, 0, KIND), 0)
+        has_hidden = np.array([each.has_hidden for each in stage.block_kinds])[kind]
+        found[:, number] = decision.is_depth | (
+            (depth >= max(decision.block, 1)) & (has_hidden | (decision.part != "hidden"))
+        )
     return found
 
 
