@@ -35,6 +35,7 @@ MODES = {  # row -> flags; the first one's search time is that of all
     "dnas": {"engine": "dnas"},
     "tpe": {"engine": "tpe"},
     "random": {"engine": "random"},
+    "even": {"engine": "even"},
     "tpe, inherited weights": {"engine": "tpe", "inherit": True},
 }
 
@@ -149,7 +150,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ops")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--train-epochs", type=int, default=40)
-    parser.add_argument("--modes", nargs="+", default=["dnas", "tpe", "random"], choices=list(MODES))
+    parser.add_argument("--modes", nargs="+", default=["dnas", "tpe", "random", "even"], choices=list(MODES))
     parser.add_argument("--out", type=Path, default=Path("engines.jsonl"))
     return parser.parse_args()
 

@@ -47,6 +47,14 @@ def spread_networks(space: SearchSpace, budget: Budget, wanted: FloatArray, seed
     return list(found) or [reachable(space, budget)]
 
 
+def candidates_to_be(space: SearchSpace, budget: Budget, count: int, seed: int) -> list[Architecture]:
+    """Networks such as a search trains before it has learnt anything; without a bound, any."""
+    if budget.bounds():
+        return spread_networks(space, budget, np.ones(count), seed)
+    rng = random.Random(seed)
+    return [space.sample(rng) for _ in range(count)]
+
+
 def draw_filling(
     space: SearchSpace, budget: Budget, rng: random.Random, known: Container[Architecture], share: float = 1.0
 ) -> Architecture | None:

@@ -9,6 +9,8 @@ price; in between, options are mixed:
 - **Kernel**: each tap is scaled likewise; smaller kernels lie in the larger one where TF-SAME padding puts them.
 - **Depth**: a stage ends in the mean of the outputs after each number of blocks, by weight. So every block reads what
   it reads in a network of the space, not a mixture with its own input.
+- **Structure**: of the kinds and strides of a stage, and of having it or not, the likeliest is run, as if it were
+  certain. Each kind has weights of its own; strides share them.
 
 Batch norm would undo a mask: it scales each channel back to unit variance. So masks come after it, folded into its
 scale and shift, which costs nothing per pixel (a mask is not negative, so ReLU lets it pass); and a depthwise
@@ -22,7 +24,9 @@ costs about what the networks cost that the search is choosing between, not what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -33,10 +37,9 @@ from torch.nn import functional as F
 
 from nas.models.network import Convolution, Dense, Network, build_network, convolve
 from nas.space import Architecture, SearchSpace
-from nas.space.architecture import build_graph
 from nas.space.blocks import BLOCKS, HEADS, Block
 from nas.space.graph import Graph, GraphBuilder, same_padding
-from nas.space.space import DEPTH, PARTS, decision_name
+from nas.space.space import DEPTH, KIND, PARTS, STRIDE, decision_name, make_block
 from nas.space.spec import StageSpec
 
 NEGLIGIBLE = 0.01  # weight of the widest options that is not computed; they count as the widest that is
@@ -50,39 +53,38 @@ class Supernet(nn.Module):
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         super().__init__()
-        if space.is_structured:
-            raise ValueError(f"the networks of {space.name} differ in more than sizes: give SearchSpace.of_structure")
         self.space = space
         self.layers = build_network(_widest_graph(space), seed).layers
-        self._options = {decision.name: decision.options for decision in space.decisions}
-        self._stages = [(stage, _widest_blocks(space, stage)) for stage in space.spec.stage]
+        self._counts = {decision.name: len(decision.options) for decision in space.decisions}
+        self._sizes = {each.name: each.options for each in space.decisions if not each.is_structural}
 
     def logits(self, x: Tensor, weights: MixingWeights) -> Tensor:
         """(n, c, h, w) float features -> (n, classes) scores of the mixture, differentiable in ``weights``."""
-        mixes = {name: mix(options, weights[name], x) for name, options in self._options.items()}
+        mixes = {name: mix(options, weights[name], x) for name, options in self._sizes.items()}
         run = _Run(self.space.spec.input, layers=self.layers, maps=[Map(x, None)])
         out = 0
-        for stage, blocks in self._stages:
-            depth = mixes.get(decision_name(stage.name, 0, DEPTH))
+        for stage in self.space.spec.stage:
+            depth = _present(mixes.get(decision_name(stage.name, 0, DEPTH)))
             depths = stage.repeat if depth is None else depth.chosen
             ends: list[int] = []
-            for number, block in enumerate(blocks[: max(depths)], 1):
-                name = f"{stage.name}.{number}"
+            kind = _likeliest(stage.kinds, weights.get(decision_name(stage.name, 0, KIND)))
+            stride = _likeliest(stage.strides, weights.get(decision_name(stage.name, 0, STRIDE)))
+            for number, block in enumerate(_widest_blocks(stage, kind, stride)[: max(depths)], 1):
                 parts = {
                     part: mixes.get(decision_name(stage.name, number, part), getattr(block, part)) for part in PARTS
                 }
-                out = BLOCKS[block.kind].build(run, out, name, replace(block, **parts))
+                out = BLOCKS[kind].build(run, out, _shared_name(stage, kind, number), replace(block, **parts))
                 if number in depths:
                     ends.append(out)
-            out = ends[-1] if depth is None else run.mean(ends, depth.shares)
+            if ends:
+                out = ends[-1] if depth is None else run.mean(ends, depth.shares)
         return run.read(HEADS[self.space.spec.head.kind].build(run, out, self.space.spec.classes)).values
 
     def choose(self, architecture: Architecture) -> dict[str, Tensor]:
         """The one-hot mixing weights of a network; blocks that it does not have take their first option."""
         taken = self.space.choices(architecture)
         return {
-            name: F.one_hot(torch.tensor(taken.get(name, 0)), len(options)).float()
-            for name, options in self._options.items()
+            name: F.one_hot(torch.tensor(taken.get(name, 0)), count).float() for name, count in self._counts.items()
         }
 
     @torch.no_grad()
@@ -90,16 +92,31 @@ class Supernet(nn.Module):
         """A network with a copy of its shared weights; its batch-norm statistics are not measured yet."""
         graph = architecture.graph
         network = build_network(graph, seed=0)
+        names = self._shared_names(architecture)
         for layer, op in zip(network.layers.values(), graph.ops, strict=True):
             if isinstance(layer, Convolution):
                 size = graph.shapes[op.inputs[0]]
-                _inherit_convolution(layer, self._layer(op.name), size)
+                _inherit_convolution(layer, self._layer(names(op.name)), size)
             elif isinstance(layer, Dense):
-                _inherit_dense(layer, self._layer(op.name))
+                _inherit_dense(layer, self._layer(names(op.name)))
         return network
 
     def _layer(self, name: str) -> Any:
         return self.layers[name.replace(".", "_")]
+
+    def _shared_names(self, architecture: Architecture) -> Callable[[str], str]:
+        """Name of an operator of a network -> name of the layer whose weights it shares."""
+        stages = {stage.name: stage for stage in self.space.spec.stage}
+        kinds = {block.stage: block.kind for block in architecture.blocks}
+
+        def shared(name: str) -> str:
+            stage, _, rest = name.partition(".")
+            if stage in kinds:
+                number, *part = rest.split(".")
+                name = ".".join([_shared_name(stages[stage], kinds[stage], int(number)), *part])
+            return name
+
+        return shared
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -310,14 +327,49 @@ def _widened(each: Map, missing: int) -> Map:
 
 
 def _widest_graph(space: SearchSpace) -> Graph:
-    """The graph of the deepest network at its widest, each kernel as tall and as wide as any option."""
-    blocks = [block for stage in space.spec.stage for block in _widest_blocks(space, stage)]
-    return build_graph(space.spec.input, blocks, space.spec.head.kind, space.spec.classes)
+    """A graph with every layer that is shared: each kind of each stage at its deepest and widest, with large kernels.
+
+    It is no network: each kind of a stage reads a map of its own, as wide as any that may come before it.
+    """
+    builder = GraphBuilder(space.spec.input)
+    before = {space.spec.input[2]}  # channels that may come in
+    for stage in space.spec.stage:
+        after = before if stage.repeat[0] == 0 else set[int]()
+        for kind in stage.kinds:
+            x = builder.source((*space.spec.input[:2], max(before)))
+            strides = max(stage.strides, key=math.prod)
+            for number, block in enumerate(_widest_blocks(stage, kind, strides), 1):
+                x = BLOCKS[kind].build(builder, x, _shared_name(stage, kind, number), block)
+            after = after | {builder.shapes[x][-1]}
+        before = after
+    HEADS[space.spec.head.kind].build(builder, builder.source((*space.spec.input[:2], max(before))), space.spec.classes)
+    return builder.build()
 
 
-def _widest_blocks(space: SearchSpace, stage: StageSpec) -> list[Block]:
+@functools.cache
+def _widest_blocks(stage: StageSpec, kind: str, stride: Pair) -> tuple[Block, ...]:
     height, width = np.max(np.array(stage.kernel), axis=0).tolist()
-    return [replace(block, kernel=(height, width)) for block in space.largest().blocks if block.stage == stage.name]
+    parts = {"width": stage.width[-1], "hidden": stage.hidden[-1], "kernel": (height, width)}
+    return tuple(make_block(stage, kind, stride, i, parts) for i in range(stage.repeat[-1]))
+
+
+def _shared_name(stage: StageSpec, kind: str, number: int) -> str:
+    """Name of the layers of a block, the ``number``-th of its stage from 1; each of several kinds has its own."""
+    return f"{stage.name}.{kind}.{number}" if len(stage.kinds) > 1 else f"{stage.name}.{number}"
+
+
+def _likeliest(options: Any, weights: Tensor | None) -> Any:
+    """The option that weighs most; the only one where nothing is decided."""
+    return options[0 if weights is None else int(weights.argmax())]
+
+
+def _present(depth: Mix | None) -> Mix | None:
+    """Of numbers of blocks of which one is none: that one, or the others, whichever weigh more."""
+    if depth is None or depth.chosen[0] > 0 or len(depth.chosen) == 1:
+        return depth
+    if depth.shares[0] > 1 / 2:
+        return Mix(depth.chosen[:1], depth.shares[:1] / depth.shares[:1])
+    return Mix(depth.chosen[1:], depth.shares[1:] / depth.shares[1:].sum())
 
 
 def _inherit_convolution(layer: Convolution, shared: Convolution, size: tuple[int, ...]) -> None:

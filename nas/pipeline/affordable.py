@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 from nas.cost.ops import ops
 from nas.engines.descent import even_start
 from nas.engines.distribution import Distribution
-from nas.engines.sampling import sample_feasible
+from nas.engines.spread import candidates_to_be
 from nas.errors import InputError
 from nas.pipeline.clock import EXPORT_SECONDS, LEAST_EPOCHS_SHARE, Clock
 from nas.pipeline.front import Place
@@ -33,9 +32,8 @@ def trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str
         return plan.within_ops(record["trainable_ops"])
     if available is None or plan.options.storage is not None:  # machines that share a search share its budget
         return plan
-    rng = random.Random(plan.options.seed)
-    points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SPEED_SAMPLES)]
-    speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[SPEED_SAMPLES // 2])
+    points = candidates_to_be(plan.space, plan.budget, SPEED_SAMPLES, plan.options.seed)
+    speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[len(points) // 2])
     samples = session.samples * plan.train_epochs * LEAST_EPOCHS_SHARE
     limit = int(speed * available / samples) if available > 0 else 0
     bounded = plan.within_ops(max(limit, 1))

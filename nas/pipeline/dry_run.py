@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from dataclasses import dataclass
 from typing import Any
 
 from nas.cost.model import Cost, cost
 from nas.defaults import SCORE_PRICE
-from nas.engines.sampling import sample_feasible
+from nas.engines.spread import candidates_to_be
 from nas.pipeline.clock import EXPORT_SECONDS, TRAINING_SHARE, time_limit
 from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
 from nas.tasks.sources import resolve_source
@@ -74,8 +73,8 @@ def estimate(
     plan: SearchPlan, samples: int, epochs: int, limit: float | None, ops_per_second: float = TRAINING_OPS_PER_SECOND
 ) -> Price:
     """The price of a search, in trainings of its first winner, at a speed of training in inference ops."""
-    options, rng = plan.options, random.Random(plan.options.seed)
-    points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SAMPLES)]
+    options = plan.options
+    points = candidates_to_be(plan.space, plan.budget, SAMPLES, options.seed)
     found = [cost(point.graph).ops for point in points]
     trained = plan.scoring is Scoring.TRAINED  # then winners are no larger than candidates are; others use the budget
     epoch = samples * (statistics.fmean(found) if trained else max(found)) / ops_per_second

@@ -175,6 +175,9 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         latency_ms=_parsed(parse_milliseconds, options.latency),
         planning=_planning(options),
     )
+    fitting = reachable(space, budget)
+    if scoring is Scoring.DESCENT and space.is_structured:
+        space = _of_one_structure(space, budget, fitting)
     plan = SearchPlan(
         options,
         task,
@@ -187,7 +190,6 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         options.epochs or _epochs(options, recipe, scoring),
         tuple(_start(space, name) for name in options.start),
     )
-    reachable(space, budget)
     for part, each in enumerate(plan.budgets()[1:], 1):
         try:
             reachable(space, each)
@@ -211,6 +213,13 @@ def _method(options: SearchOptions, task: Task) -> tuple[str, Scoring]:
             raise InputError("--storage shares candidates between machines: give --engine tpe, nsga2 or random with it")
         return engine, Scoring.DESCENT
     return engine, Scoring.INHERITED if options.inherit or options.pareto > 1 else Scoring.TRAINED
+
+
+def _of_one_structure(space: SearchSpace, budget: Budget, fitting: Architecture) -> SearchSpace:
+    """The part of a space that a descent is for: networks with the stages, kinds and strides of an even one."""
+    from nas.engines.spread import even_networks  # imports Numba, which takes a second
+
+    return space.of_structure(next(iter(even_networks(space, budget)), fitting))
 
 
 def _epochs(options: SearchOptions, recipe: Recipe, scoring: Scoring) -> int:

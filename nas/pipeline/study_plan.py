@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from nas import defaults
 from nas.ablation.study import Arm, Study
 from nas.cost.ops import ops
-from nas.engines.sampling import sample_feasible
+from nas.engines.spread import candidates_to_be
 from nas.errors import InputError
 from nas.files import write_bytes
 from nas.pipeline.affordable import even_network
@@ -143,11 +142,13 @@ def _options(study: Study, arm: Arm, folder: Path) -> dict[str, Any]:
 
 
 def _priced(plan: SearchPlan, epochs: float) -> dict[str, int]:
-    """Options with which a search costs so many epochs of a network that uses the budget; candidates are smaller."""
+    """Options with which a search costs so many epochs of a network that uses the budget.
+
+    Where flash or SRAM binds, its candidates may have more ops than an even network, or fewer.
+    """
     price = EPOCH_PRICE[plan.scoring]
     if plan.scoring is Scoring.TRAINED:
-        rng = random.Random(0)
-        drawn = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(DRAWN)]
+        drawn = candidates_to_be(plan.space, plan.budget, DRAWN, seed=0)
         share = statistics.fmean(ops(each.graph) for each in drawn) / ops(even_network(plan).graph)
         return {"trials": max(1, round(epochs / (plan.epochs * share)))}
     if plan.scoring is Scoring.DESCENT:

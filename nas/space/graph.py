@@ -115,6 +115,11 @@ class GraphBuilder:
         weights = (1, kh, kw, c), kh * kw * c, c
         return self._append(Op(kind, name, (x,), self._next, kernel, stride, True, *weights), shape)
 
+    def source(self, shape: tuple[int, ...]) -> int:
+        """A tensor that no operator writes."""
+        self.shapes.append(shape)
+        return self._next - 1
+
     def add(self, x: int, y: int, name: str, relu: bool = False) -> int:
         """Sum of two maps of one size: (h, w, a), (h, w, b) -> (h, w, max(a, b)); the narrower is padded with zeros.
 

@@ -153,7 +153,7 @@ class SearchSpace:
                     part: _pick(getattr(stage, part), options.get(decision_name(stage.name, i + 1, part)))
                     for part in PARTS
                 }
-                yield _block(stage, kind, stride, i, parts), True if np.all(depth > i) else depth > i
+                yield make_block(stage, kind, stride, i, parts), True if np.all(depth > i) else depth > i
 
     def choices(self, architecture: Architecture) -> dict[str, int]:
         """Inverse of ``architecture``: the option taken at every decision that the network really has.
@@ -226,7 +226,7 @@ class SearchSpace:
                 parts = {"width": width, "hidden": inner, "kernel": point.kernel.get(stage.name, stage.kernel[0])}
                 kind = point.kind.get(stage.name, stage.kinds[0])
                 stride = point.stride.get(stage.name, stage.strides[0])
-                blocks.append(replace(_block(stage, kind, stride, i, parts), hidden=inner))
+                blocks.append(replace(make_block(stage, kind, stride, i, parts), hidden=inner))
         arch = Architecture(spec.name, spec.task, spec.input, spec.classes, tuple(blocks), spec.head.kind)
         try:
             self.choices(arch)
@@ -265,7 +265,7 @@ def _stage_blocks(stage: StageSpec, choices: Choices) -> Iterator[Block]:
 
     kind, stride = taken(0, KIND, stage.kinds), taken(0, STRIDE, stage.strides)
     for i in range(taken(0, DEPTH, stage.repeat)):
-        yield _block(stage, kind, stride, i, {part: taken(i + 1, part, getattr(stage, part)) for part in PARTS})
+        yield make_block(stage, kind, stride, i, {part: taken(i + 1, part, getattr(stage, part)) for part in PARTS})
 
 
 def _options_taken(stage: StageSpec, blocks: Sequence[Block]) -> Iterator[tuple[int, str, Any, Any]]:
@@ -302,7 +302,7 @@ def _pick(options: Any, indices: Any) -> Any:
     return options[0] if indices is None else np.asarray(options).T[..., indices]
 
 
-def _block(stage: StageSpec, kind: str, stride: tuple[int, int], index: int, parts: Mapping[str, Any]) -> Block:
+def make_block(stage: StageSpec, kind: str, stride: tuple[int, int], index: int, parts: Mapping[str, Any]) -> Block:
     """Block number ``index`` of a stage, from 0: the stride belongs to the first."""
     known = BLOCKS[kind]
     return Block(

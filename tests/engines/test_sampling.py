@@ -13,7 +13,7 @@ from made_spaces import NASTY, every_network, make_space, stage
 from nas.budget import Budget
 from nas.cost.minimum import minimum
 from nas.cost.model import cost
-from nas.engines import Engine
+from nas.engines import Engine, best, get_engine
 from nas.engines.sampling import sample_feasible, shrink
 from nas.errors import InfeasibleError
 from nas.space import Architecture, SearchSpace, list_files, load_space
@@ -116,3 +116,19 @@ def test_engines_search_the_residual_spaces(engine: Engine, searcher: Any, name:
     found = list(engine(searcher.request(limit=5)))
     assert len({candidate.architecture for candidate in found}) == 5
     assert all(searcher.budget.admits(candidate.architecture) for candidate in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["tpe", "nsga2", "random"])
+def test_engines_search_kinds_strides_and_stages(searcher: Any, engine: str) -> None:
+    """The best network has a stage of the second kind and stride, and lacks another stage."""
+    searcher.space = NASTY["structures"]
+
+    def score(network: Architecture) -> float:
+        first = next((block for block in network.blocks if block.stage == "a"), None)
+        lacks = all(block.stage != "b" for block in network.blocks)
+        return 0.0 if first is None else sum([first.kind == "ibn", first.stride == (2, 2), lacks])
+
+    searcher.score = score
+    found = best(list(get_engine(engine)(searcher.request(limit=60))))
+    assert found.score == 3

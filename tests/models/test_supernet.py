@@ -110,9 +110,9 @@ def require_same_as_inherited(space: SearchSpace, networks: list[Architecture], 
             assert torch.allclose(mixed, inherited, rtol=1e-8, atol=1e-8), point.summary()
 
 
-@pytest.mark.parametrize("name", [*OF_ONE_STRUCTURE, *DEEP_ENDS])
+@pytest.mark.parametrize("name", [*NASTY, *DEEP_ENDS])
 def test_at_a_corner_it_is_that_network(name: str) -> None:
-    space = {**OF_ONE_STRUCTURE, **DEEP_ENDS}[name]
+    space = {**NASTY, **DEEP_ENDS}[name]
     require_same_as_inherited(space, some_networks(space))
 
 
@@ -125,7 +125,7 @@ def test_at_a_corner_of_a_shipped_space_it_is_that_network(name: str) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=25)
-@given(small_spaces(structured=False), st.integers(0, 2**32))
+@given(small_spaces(), st.integers(0, 2**32))
 def test_at_the_corners_of_any_space(space: SearchSpace, seed: int) -> None:
     """Maps of one pixel, one channel and one block among them; with 4 samples a batch norm has something to measure."""
     rng = random.Random(seed)

@@ -76,7 +76,7 @@ def test_equal_cost(tmp_path: Path) -> None:
     )
     dnas, random = plan_study(asked.model_copy(update={"tme": 2.0}), tmp_path)
     assert dnas.options["epochs"] == round(2 * 20 / 1.4)
-    assert 20 <= random.options["trials"] <= 80
+    assert 15 <= random.options["trials"] <= 25  # two epochs each, of networks that use the budget too
     with pytest.raises(InputError, match="tme says what a search costs; leave out trials"):
         plan_study(study({"x": {"a": {"trials": 1}, "b": {}}}).model_copy(update={"tme": 1.0}), tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,22 @@ def test_networks_that_are_scored_by_another_thing_than_their_loss_are_trained_f
     assert plan_search(options(task="ad", epochs=2)).epochs == 2
     for telling_apart in (options(task="ad", space="ad_micronet"), options()):
         assert plan_search(telling_apart).engine == "dnas"
+
+
+def test_a_descent_is_for_networks_of_one_structure(write_space: Callable[..., Path]) -> None:
+    """That of an even network; candidates that are trained, or inherit weights, are of the whole space."""
+    text = ('kind = "ds"', 'kind = ["ds", "conv"]\nstride = [[1, 1], [2, 2]]')
+    space = write_space(
+        text,
+        ("repeat = { from = 1", "repeat = { from = 0"),
+        ("[12, 9, 2]", "[49, 10, 1]"),
+        ("classes = 3", "classes = 12"),
+    )
+    plan = plan_search(options(space=str(space)))
+    assert not plan.space.is_structured
+    assert {(block.kind, block.stride) for block in plan.space.largest().blocks} == {("conv", (2, 2)), ("ds", (1, 1))}
+    for flags in ({"engine": "random"}, {"inherit": True}):
+        assert plan_search(options(space=str(space), **flags)).space.is_structured
 
 
 def test_options_read_back(tmp_path: Path) -> None:
