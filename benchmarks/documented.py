@@ -55,6 +55,7 @@ def main() -> int:
         return 0
     if given.data is None:
         parser.error("--data FOLDER is missing")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have it ignored in the background
     given.out.mkdir(parents=True, exist_ok=True)
     log = given.out / "log.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

@@ -59,7 +59,9 @@ def search(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="dnas, tpe, nsga2, random or even. Default: dnas; tpe for ad.", autocompletion=completion.engines),
+        typer.Option(
+            help="dnas, tpe, nsga2, random or even. Default: dnas; tpe for ad.", autocompletion=completion.engines
+        ),
     ] = None,
     time: Annotated[
         str | None,

@@ -108,7 +108,9 @@ class AnomalyDetection:
         clips, machines, _ = splits["train"]
         starts = [self.view.training_starts(variant) for variant in self.view.variants]
         train = TrainingSplit(
-            tuple(Pieces(clips, each, self.view) for each in starts), self._labels(machines, len(starts[0]))
+            tuple(Pieces(clips, each, self.view) for each in starts),
+            self._labels(machines, len(starts[0])),
+            np.repeat(np.arange(len(machines)), len(starts[0])),
         )
         validation, test = self.split(*splits["validation"]), self.split(*splits["test"])
         if self.view == PATCHES:

@@ -99,11 +99,13 @@ class TrainingSplit:
     """Samples to train on, each in several variants: features (variants, n, h, w, c); labels (n,).
 
     Variant 0 is the clean sample; the others were augmented before the features were computed. An epoch draws
-    one variant per sample at random.
+    one variant per sample at random. ``groups`` (n,) are equal for samples of one speaker, recording or clip, of which
+    some say too much about the others to be held out from a search; ``None``: no two belong together.
     """
 
     features: Iterable[Samples]
     labels: Labels
+    groups: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

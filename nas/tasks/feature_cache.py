@@ -6,6 +6,7 @@ name first: it is either whole or not there.
     <root>/<key>/train.npy       (variants, n, frames, coefficients, 1) float16, variant 0 clean
                  validation.npy  (n, frames, coefficients, 1) float32        test.npy  likewise
                  *_labels.npy    (n,) int64                    meta.json name, classes, notes, fingerprint
+                 train_groups.npy  (n,) int64, where clips belong together
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ from nas.tasks.waveform import (
     vary,
 )
 
-VERSION = 1  # raise it whenever the features of the same audio change
+VERSION = 2  # raise it whenever the features of the same audio change
 VARIANTS = 8  # the clean clip and seven varied ones
 SEED = 20_180_409  # of the variations, so that an entry is a function of its key; the day of arXiv:1804.03209
 CHUNK_CLIPS = 256
 STALE_SECONDS = 24 * 3600.0  # age at which an unfinished entry counts as left by a killed process
 META = "meta.json"
+GROUPS = "train_groups.npy"
 
 
 def cached_features(
@@ -155,6 +157,7 @@ class _Writer:
 
     def _training(self, audio: AudioSet) -> None:
         rng = np.random.default_rng(SEED)
+        np.save(self.folder / GROUPS, audio.train.numbered_groups)
         features = self._create("train", (VARIANTS, len(audio.train.labels)), np.float16)
         for start in self._chunks("train", audio.train):
             clean = self._read("train", audio.train, start)
@@ -193,7 +196,7 @@ def _open(entry: Path) -> DataSet:
         name=meta["name"],
         synthetic=meta["synthetic"],
         classes=tuple(meta["classes"]),
-        train=TrainingSplit(*_arrays(entry, "train")),
+        train=TrainingSplit(*_arrays(entry, "train"), np.load(entry / GROUPS) if (entry / GROUPS).exists() else None),
         validation=Split(*_arrays(entry, "validation")),
         test=Split(*_arrays(entry, "test")),
         notes=tuple(meta["notes"]),

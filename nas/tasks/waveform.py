@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nas.errors import DataError
 from nas.tasks.base import Labels
+from nas.tasks.holding_out import speaker_of
 from nas.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ
 
 Samples = npt.NDArray[np.int16]
@@ -24,15 +25,25 @@ NOISE_PROBABILITY = 0.8
 MAX_NOISE_VOLUME = 0.1
 
 SAMPLES_PER_BYTE = 64  # more than any speech codec in a wav file has
+WINDOWS_TOGETHER = 16  # windows of recordings, that follow one another, in a group
 READERS = 4  # threads; decoding leaves the interpreter lock
 
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """Audio of one split: labels (n,), and ``read(start, stop)`` for those clips, 16 kHz, of any length."""
+    """Audio of one split: labels (n,), and ``read(start, stop)`` for those clips, 16 kHz, of any length.
+
+    ``groups`` (n,) are equal for clips that belong together, such as those of one speaker; ``None``: no two do.
+    """
 
     labels: Labels
     read: Callable[[int, int], Sequence[Samples]]
+    groups: Labels | None = None
+
+    @property
+    def numbered_groups(self) -> Labels:
+        """The group of each clip (n,), from 0, also where each is one by itself."""
+        return np.arange(len(self.labels)) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,11 @@ class AudioSet:
 
 
 def lazy_clips(sources: Sequence[Path | Samples], labels: Labels, read: Callable[[Path], Samples]) -> Clips:
-    """Clips of files, read when they are asked for, and of samples that are there already."""
+    """Clips of files, read when they are asked for, and of samples that are there already.
+
+    Files whose names tell of one speaker belong together, and so do samples that follow one another: windows of a
+    recording overlap.
+    """
 
     def read_some(start: int, stop: int) -> list[Samples]:
         with ThreadPoolExecutor(READERS) as pool:
@@ -58,7 +73,14 @@ def lazy_clips(sources: Sequence[Path | Samples], labels: Labels, read: Callable
                 pool.map(lambda source: read(source) if isinstance(source, Path) else source, sources[start:stop])
             )
 
-    return Clips(labels, read_some)
+    names = [_group(source, place) for place, source in enumerate(sources)]
+    return Clips(labels, read_some, np.unique(names, return_inverse=True)[1] if names else None)
+
+
+def _group(source: Path | Samples, place: int) -> str:
+    if isinstance(source, Path):
+        return f"speaker {speaker}" if (speaker := speaker_of(source.stem)) else f"file {source}"
+    return f"windows {place // WINDOWS_TOGETHER}"
 
 
 def joined(parts: Sequence[Clips]) -> Clips:
@@ -72,13 +94,19 @@ def joined(parts: Sequence[Clips]) -> Clips:
             some += part.read(max(start - begin, 0), max(stop - begin, 0))
         return some
 
-    return Clips(np.concatenate([part.labels for part in parts]), read)
+    groups, known = list[Labels](), 0
+    for part in parts:
+        groups.append(part.numbered_groups + known)
+        known += len(part.labels)
+    return Clips(np.concatenate([part.labels for part in parts]), read, np.concatenate(groups))
 
 
 def selected(clips: Clips, rows: npt.NDArray[np.integer[Any]]) -> Clips:
     """Some of the clips, read one by one."""
     return Clips(
-        clips.labels[rows], lambda start, stop: [clips.read(row, row + 1)[0] for row in rows[start:stop].tolist()]
+        clips.labels[rows],
+        lambda start, stop: [clips.read(row, row + 1)[0] for row in rows[start:stop].tolist()],
+        clips.numbered_groups[rows],
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.tasks.base import DataSet, InputQuantization, Samples, Split
+from nas.tasks.base import DataSet, InputQuantization, Labels, Samples, Split
 from nas.tasks.metric import ACCURACY, Flags, Metric
 
 CHUNK_SAMPLES = 2048  # that are float32 at once: the images of CIFAR-10 together would take 0.6 GB, several times over
@@ -38,6 +38,8 @@ class TrainingData:
     quantization: InputQuantization
     classes: int
     metric: Metric = ACCURACY
+    train_groups: Labels | None = None
+    """(n,) as in ``TrainingSplit``."""
 
     @property
     def device(self) -> torch.device:
@@ -74,6 +76,7 @@ def training_data(
         quantization,
         len(data.classes),
         metric,
+        data.train.groups,
     )
 
 

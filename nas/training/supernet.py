@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -42,8 +43,7 @@ class SupernetTraining:
         self.network = Supernet(space, seed)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.network, recipe)
-        order = torch.randperm(data.samples, generator=torch.Generator().manual_seed(seed))
-        self.held_out, self.trained = torch.split(order.to(self.device), _parts(data.samples, held_out))
+        self.held_out, self.trained = (rows.to(self.device) for rows in held_out_rows(data, held_out, seed))
         self.epochs, self.steps = recipe.epochs, -(-len(self.trained) // recipe.batch_size)
         self.done = 0
 
@@ -132,10 +132,26 @@ class SupernetTraining:
         return self.recipe.augment(inputs, self.generator), data.train_labels[rows]
 
 
-def _parts(samples: int, held_out: float) -> list[int]:
-    """How many samples are held out, and how many weights learn from; at least one if any are."""
-    out = max(int(samples * held_out), 1) if held_out else 0
-    return [out, samples - out]
+def held_out_rows(data: TrainingData, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of the samples that are held out, and of those that weights learn from, in an order of chance.
+
+    Of samples that belong together, all are held out or none: else the choices would be made on speakers that the
+    weights know. So a few more are held out than the share says; where that would leave none to learn from, single
+    samples are.
+    """
+    order = torch.randperm(data.samples, generator=torch.Generator().manual_seed(seed))
+    out = max(int(data.samples * share), 1) if share else 0
+    if out and data.train_groups is not None:
+        groups = torch.from_numpy(np.array(data.train_groups))[order]
+        _, group = torch.unique(groups, return_inverse=True)
+        first = torch.full((int(group.max()) + 1,), data.samples).scatter_reduce(
+            0, group, torch.arange(data.samples), "amin"
+        )
+        together = torch.argsort(first[group], stable=True)  # groups in the order in which chance named one of them
+        ends = torch.nonzero(first[group[together]].diff()).flatten() + 1
+        if len(ends := ends[ends >= out]):
+            order, out = order[together], int(ends[0])
+    return order[:out], order[out:]
 
 
 @torch.no_grad()

@@ -112,7 +112,7 @@ def test_a_front_has_a_budget_for_each_winner() -> None:
 def test_networks_to_start_from_must_be_points_of_the_space() -> None:
     plan = plan_search(options(engine="tpe", start=("kws_micronet:micronet-kws-s",)))
     assert plan.start == (plan.space.points["micronet-kws-s"],)
-    with pytest.raises(InputError, match="stem.stride = .* is no option in the space kws_micronet"):
+    with pytest.raises(InputError, match=r"stem.stride = .* is no option in the space kws_micronet"):
         plan_search(options(engine="tpe", start=("kws_ds_cnn:mlperf-ds-cnn",)))
 
 

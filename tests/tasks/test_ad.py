@@ -70,6 +70,14 @@ def test_windows_are_five_frames_one_after_the_other(folder: Path) -> None:
         assert np.asarray(test.features[row : row + 1], "<f4").tobytes() == wire
 
 
+def test_pieces_of_a_clip_belong_together(folder: Path) -> None:
+    train = WINDOWED.load(folder).train
+    assert train.groups is not None
+    pieces = len(train) // len(set(train.groups.tolist()))
+    assert pieces > 1
+    assert train.groups.tolist() == [clip for clip in range(len(train) // pieces) for _ in range(pieces)]
+
+
 def test_rows_of_pieces_are_those_of_an_array() -> None:
     clips = np.random.default_rng(0).normal(size=(3, 200, 128)).astype(np.float32)
     for view in (WINDOWS, PATCHES):

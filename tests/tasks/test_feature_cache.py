@@ -38,6 +38,21 @@ def test_entry_holds_the_features_of_the_clips(load: Callable[..., tuple[DataSet
     assert data.summary()["train"] == len(data.train.labels)
 
 
+def test_clips_of_one_speaker_belong_together(load: Callable[..., tuple[DataSet, list[str]]], folder: Path) -> None:
+    """As the names of the files tell, before and after the entry is written; so do windows of a recording."""
+    data, _ = load()
+    lists = [(folder / f"{split}_list.txt").read_text() for split in ("validation", "testing")]
+    listed = {*" ".join(lists).split()}
+    names = sorted(str(path.relative_to(folder)) for path in folder.glob("[!_]*/*.wav"))
+    speakers = [Path(name).stem.partition("_nohash_")[0] for name in names if name not in listed]
+    for groups in (data.train.groups, load()[0].train.groups):
+        assert groups is not None
+        assert len(groups) == len(data.train)
+        spoken, windows = groups[: len(speakers)].tolist(), groups[len(speakers) :].tolist()
+        assert len(set(spoken)) == len(set(speakers)) == len(set(zip(spoken, speakers, strict=True)))
+        assert not set(windows) & set(spoken)
+
+
 def test_second_load_reads_the_entry(load: Callable[..., tuple[DataSet, list[str]]]) -> None:
     first, worked = load()
     second, idle = load()

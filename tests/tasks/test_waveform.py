@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from nas.errors import DataError
-from nas.tasks.waveform import fixed_length, random_windows, read_wav, vary
+from nas.tasks.waveform import (
+    Clips,
+    Samples,
+    fixed_length,
+    joined,
+    lazy_clips,
+    random_windows,
+    read_wav,
+    selected,
+    vary,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +64,23 @@ def test_vary_mixes_noise_into_four_of_five_clips() -> None:
     volume = vary(silence, noise, np.random.default_rng(0)).max(axis=1)
     assert 0.77 < (volume > 0).mean() < 0.83
     assert 0.09 < volume.max() <= 0.1
+
+
+def test_groups_stay_apart_when_clips_are_joined(tmp_path: Path) -> None:
+    """Speakers of the files, windows of recordings by sixteens, clips of no group one by one."""
+
+    def read(path: Path) -> Samples:
+        return np.zeros(1, np.int16)
+
+    files = [tmp_path / name for name in ("a_nohash_0.wav", "b_nohash_0.wav", "a_nohash_1.wav", "odd.wav")]
+    spoken = lazy_clips(files, np.arange(4), read)
+    windows = lazy_clips([np.zeros(1, np.int16)] * 20, np.arange(20), read)
+    alone = Clips(np.arange(2), lambda start, stop: [])
+    assert [len(set(clips.numbered_groups.tolist())) for clips in (spoken, windows, alone)] == [3, 2, 2]
+    groups = joined([spoken, windows, alone]).numbered_groups
+    assert groups[0] == groups[2]
+    assert len(set(groups.tolist())) == 3 + 2 + 2
+    assert selected(spoken, np.array([2, 0, 1])).numbered_groups.tolist() == [0, 0, 1]
 
 
 def test_windows_lie_within_one_recording() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -23,7 +24,7 @@ from nas.training.data import LabelledTensors, TrainingData
 from nas.training.loop import evaluate
 from nas.training.recipe import Recipe
 from nas.training.runtime import open_runtime
-from nas.training.supernet import SupernetTraining, recalibrate
+from nas.training.supernet import SupernetTraining, held_out_rows, recalibrate
 
 SPACE = make_space(
     stage("stem", "conv", (4, 8), ((1, 3), (3, 3))),
@@ -165,6 +166,26 @@ def test_the_seed_decides_every_bit(data: TrainingData) -> None:
         runs.append(weights_of(shared))
     assert same(runs[0], runs[1])
     assert not same(runs[0], runs[2])
+
+
+def test_samples_that_belong_together_are_held_out_together(data: TrainingData) -> None:
+    """Speakers of 1 to 20 samples: none is on both sides, and hardly more than the share is held out."""
+    groups = np.repeat(np.arange(20), np.arange(1, 21))[: data.samples]
+    assert len(groups) == data.samples == 200
+    for seed in range(5):
+        grouped = replace(data, train_groups=np.random.default_rng(seed).permutation(groups))
+        held_out, trained = held_out_rows(grouped, 0.25, seed)
+        assert sorted([*held_out.tolist(), *trained.tolist()]) == list(range(200))
+        assert not set(grouped.train_groups[held_out]) & set(grouped.train_groups[trained])
+        assert 50 <= len(held_out) <= 70
+        assert len({*grouped.train_groups[held_out]}) > 2
+
+
+def test_where_all_belong_together_single_samples_are_held_out(data: TrainingData) -> None:
+    held_out, trained = held_out_rows(replace(data, train_groups=np.zeros(200, np.int64)), 0.25, 0)
+    alone = held_out_rows(data, 0.25, 0)
+    assert (len(held_out), len(trained)) == (50, 150)
+    assert held_out.tolist() == alone[0].tolist()
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2])
