@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from nas.models.network import build_network
+from nas.pipeline.reporter import Reporter
+from nas.pipeline.session import open_session
+from nas.space import load_space
 from nas.tasks import get_task
 from nas.tasks.pieces import Pieces
 
@@ -71,3 +75,29 @@ def write_evaluation_files(folder: Path) -> None:
         (folder / name).write_bytes(clip.astype("<f4").tobytes())
         lines.append(f"{name},2,{int(anomaly)},2560,512")
     (folder / "y_labels.csv").write_text("\n".join(lines))
+
+
+def test_networks_may_be_compared_without_any_anomaly() -> None:
+    """Less the mean error of normal clips; the AUC with anomalies is told beside it, and chooses nothing."""
+    told: list[str] = []
+
+    class Heard(Reporter):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    task = get_task("ad")
+    network = build_network(load_space("ad_autoencoder").points["mlperf-fc-autoencoder"].graph, seed=0)
+    usual = open_session(task, "builtin", 0, "cpu", Heard())
+    blind = open_session(task, "builtin", 0, "cpu", Heard(), normal_only=True)
+    assert blind.validate(network) < 0 < usual.validate(network)
+    assert blind.validate_on_anomalies(network) == usual.validate(network)
+    assert usual.validate_on_anomalies(network) is None
+    assert blind.data.validation.anomalous is not None
+    assert not blind.data.validation.anomalous.any()
+    assert any("--normal-only: networks are compared by" in text for text in told)
+
+
+def test_other_tasks_have_no_anomalies(call_nas: Call) -> None:
+    done = call_nas("search", "--task", "kws", "--flash", "64KB", "--normal-only", "--dry-run")
+    assert done.code == 2
+    assert "--normal-only leaves anomalies of validation out, and kws has none; ad has" in done.err

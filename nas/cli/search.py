@@ -82,6 +82,10 @@ def search(
     recipe: Recipe = None,
     teacher: Teacher = None,
     qat: Qat = None,
+    normal_only: Annotated[
+        bool,
+        typer.Option("--normal-only", help="Compare networks by the normal clips of validation alone; for ad."),
+    ] = False,
     inherit: Annotated[
         bool,
         typer.Option(
@@ -182,6 +186,7 @@ def search(
         recipe,
         teacher,
         qat,
+        normal_only,
         TaskSettings(input_, split_keywords(keywords), clip, window, hop, mels, coefficients),
     )
     if dry_run:

@@ -13,13 +13,14 @@ TRAINING = {"schema", "nas", "train", "epochs", "seed", "data", "precision", "re
 OPTIONS = {
     "task", "space", "mcu", "flash", "sram", "ops", "latency", "engine", "time", "trials", "epochs", "train_epochs",
     "data", "seed", "plan", "kernels", "inherit", "pareto", "start", "precision", "devices", "recipe", "teacher", "qat",
-    "settings", "flash_model",
+    "settings", "flash_model", "normal_only",
 }  # fmt: skip
 SPACE = {"name", "sha256"}
 DATA = {"name", "synthetic", "fingerprint", "classes", "train", "validation", "test"}
 PROOF = {
     "arch", "summary", "predicted", "measured", "latency_ms", "metric", "float_score", "int8_score", "int8_correct",
-    "int8_total", "int8_score_tflm", "float_validation_score", "fine_tuning", "train_seconds", "parity", "confusion",
+    "int8_total", "int8_score_tflm", "float_validation_score", "float_validation_auc", "fine_tuning", "train_seconds",
+    "parity", "confusion",
 }  # fmt: skip
 
 

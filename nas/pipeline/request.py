@@ -54,6 +54,7 @@ class SearchOptions:
     recipe: str | None = None
     teacher: str | None = None
     qat: bool | None = None
+    normal_only: bool = False
     settings: TaskSettings = field(default_factory=TaskSettings)
     flash_model: str = FlashModel.FILE.value  # of studies, as plan = "estimate" is
 
@@ -155,6 +156,8 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         InfeasibleError: no network of the space fits the budget.
     """
     task = get_task(options.task, options.data, options.settings)
+    if options.normal_only and task.metric != "auc":
+        raise InputError(f"--normal-only leaves anomalies of validation out, and {task.name} has none; ad has")
     for name in ("trials", "epochs", "train_epochs", "pareto", "devices"):
         value = getattr(options, name)
         if value is not None and value < 1:

@@ -124,6 +124,7 @@ def _carry_out(run: RunFolder, plan: SearchPlan, reporter: Reporter) -> SearchRe
             options.precision,
             options.devices,
             plan.recipe,
+            normal_only=options.normal_only,
         )
         return _search(run, plan, session)
     except KeyboardInterrupt as cause:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from nas.models.network import Network, build_network
 from nas.pipeline.reporter import Reporter
 from nas.space import Architecture
 from nas.tasks import DataSet, Task
-from nas.tasks.base import InputQuantization
+from nas.tasks.base import InputQuantization, Split
 from nas.tasks.metric import Objective, find_metric
 from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, spanning_quantization, training_data
 from nas.training.loop import Epoch, descend, evaluate, train
@@ -44,6 +44,8 @@ class Session:
     seed: int
     reporter: Reporter
     started: float  # on the monotonic clock, before the data was loaded
+    labelled: Split | None = None
+    """The validation split with its anomalies, where networks are compared by its normal clips alone."""
 
     @property
     def device(self) -> torch.device:
@@ -95,6 +97,12 @@ class Session:
         """Float score on the validation split, the only one that a search may look at."""
         return evaluate(network, self.data, self.data.validation).value
 
+    def validate_on_anomalies(self, network: Network) -> float | None:
+        """AUC on the whole validation split, where networks were compared by its normal clips alone."""
+        if self.labelled is None:
+            return None
+        return evaluate(network, self.data, labelled_tensors(self.labelled, self.quantization, self.device)).value
+
     def score(
         self, architecture: Architecture, epochs: int, what: str, report: Report = lambda epoch, score: None
     ) -> tuple[float, float]:
@@ -145,8 +153,12 @@ def open_session(
     precision: str = "auto",
     devices: int | str = 1,
     recipe: Recipe | None = None,
+    *,
+    normal_only: bool = False,
 ) -> Session:
     """Load a data set and put it on a device; by default with the recipe of the task.
+
+    With ``normal_only``, the session validates on clips alone that are not anomalous.
 
     See ``open_runtime`` for the choice of devices and precision.
 
@@ -160,10 +172,15 @@ def open_session(
     dataset = task.load(source, progress=reporter.progress)
     for note in dataset.notes:
         (reporter.warn if dataset.synthetic else reporter.note)(note)
+    labelled = dataset.validation if normal_only and dataset.validation.has_both_kinds else None
+    if labelled is not None:
+        dataset = replace(dataset, validation=labelled.normal_clips())
+        clips = len(dataset.validation.anomalous if dataset.validation.anomalous is not None else ())
+        reporter.note(f"--normal-only: networks are compared by {clips:,} normal clips of validation alone")
     quantization = task.input_quantization or spanning_quantization(dataset)
     metric = find_metric(task.objective, task.metric)
     data = training_data(dataset, quantization, runtime.device, metric)
-    return Session(task, recipe or load_recipe(task), dataset, data, runtime, seed, reporter, started)
+    return Session(task, recipe or load_recipe(task), dataset, data, runtime, seed, reporter, started, labelled)
 
 
 def open_run_session(
@@ -176,6 +193,8 @@ def open_run_session(
     precision: str = "auto",
     devices: int | str = 1,
     recipe: Recipe | None = None,
+    *,
+    normal_only: bool = False,
 ) -> Session:
     """``open_session`` for a run: a new run folder goes away when the data cannot be used.
 
@@ -183,7 +202,9 @@ def open_run_session(
         RunFolderError: the run was started on other data.
     """
     try:
-        session = open_session(task, source, seed, device, reporter, precision, devices, recipe)
+        session = open_session(
+            task, source, seed, device, reporter, precision, devices, recipe, normal_only=normal_only
+        )
     except InputError:
         run.discard()
         raise

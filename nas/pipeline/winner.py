@@ -74,6 +74,8 @@ class Winner:
     folder: Path
     latency: Latency | None = None
     """Modelled, of the C code on the microcontroller of the budget."""
+    validation_auc: float | None = None
+    """Float AUC with the anomalies of validation, where networks were compared by its normal clips alone."""
     confusion: dict[str, list[list[int]]] | None = None
     """``float`` and ``int8`` -> how many test samples of each class (rows) were taken for which (columns)."""
 
@@ -97,6 +99,7 @@ class Winner:
             "int8_total": self.int8.total,
             "int8_score_tflm": self.int8_tflm.value,
             "float_validation_score": self.validation_score,
+            "float_validation_auc": self.validation_auc,
             "fine_tuning": None if self.tuning is None else self.tuning.to_json(),
             "train_seconds": round(self.train_seconds, 3),
             "train_samples_per_second": _mean(self.epochs, "samples_per_second", digits=1),
@@ -141,10 +144,16 @@ def make_winner(session: Session, architecture: Architecture, budget: Budget, fi
         quantized.tuning,
         folder,
         budget.latency(architecture),
+        session.validate_on_anomalies(network),
         _confusion(session, predict(network, session.data, test.inputs), np.concatenate(chosen))
         if session.task.metric == "accuracy"
         else None,
     )
+    if winner.validation_auc is not None:
+        session.reporter.note(
+            f"validation: {winner.validation_score:.3f}, less the mean score of normal clips, by which it was chosen; "
+            f"AUC with anomalies {winner.validation_auc:.3f}, which nothing was chosen by"
+        )
     proof = {**winner.to_json(), "parity": parity, "confusion": winner.confusion, "data": session.data_record()}
     write_json(folder / "validation.json", proof)
     require_fit(winner.predicted, measured, budget, folder)

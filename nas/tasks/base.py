@@ -93,6 +93,20 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def has_both_kinds(self) -> bool:
+        """Whether there are clips of which somebody knows that they are anomalous, and others."""
+        return self.anomalous is not None and len({*self.anomalous.tolist()}) == 2
+
+    def normal_clips(self) -> Split:
+        """Those of its clips that are not anomalous."""
+        assert self.anomalous is not None
+        samples = len(self) // len(self.anomalous)
+        kept = [slice(clip * samples, (clip + 1) * samples) for clip in np.flatnonzero(~self.anomalous)]
+        features = np.concatenate([np.asarray(self.features[rows]) for rows in kept])
+        labels = np.concatenate([np.asarray(self.labels[rows]) for rows in kept])
+        return Split(features, labels, self.anomalous[~self.anomalous])
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSplit:

@@ -152,6 +152,12 @@ def _notes(train: Sequence[Clip], validation: Sequence[Clip], test: Sequence[Cli
             f"no anomaly to validate on ({len(validation):,} {_kind(validation[0])} clips): networks are compared by "
             f"how well they rebuild or recognise clips that they were not trained on, not by AUC"
         )
+    else:
+        anomalies = sum(clip.anomalous for clip in validation)
+        notes.append(
+            f"networks are compared by AUC over {anomalies:,} clips of validation that are labelled as anomalies and "
+            f"{len(validation) - anomalies:,} normal ones; with --normal-only, by the normal ones alone"
+        )
     return notes
 
 

@@ -13,6 +13,7 @@ from nas.tasks import get_task, load_evaluation_folder
 from nas.tasks.ad import AnomalyDetection
 from nas.tasks.base import InputQuantization, outputs_of
 from nas.tasks.log_mel import log_mel
+from nas.tasks.metric import find_metric
 from nas.tasks.pieces import PATCHES, WINDOWS, Pieces, View
 from nas.tasks.toycar import take_inventory
 from nas.tasks.waveform import read_wav
@@ -118,9 +119,24 @@ def test_a_validation_folder_is_taken_as_it_is(folder: Path, name: str) -> None:
     inventory = take_inventory(folder)
     assert (len(inventory.train), len(inventory.validation)) == (12, 2)
     assert not any("no anomaly" in note for note in inventory.notes)
+    assert "AUC over 1 clips of validation that are labelled as anomalies and 1 normal ones" in inventory.notes[-1]
     validation = WINDOWED.load(folder).validation
     assert validation.anomalous is not None
     assert validation.anomalous.tolist() == [True, False]
+
+
+def test_normal_clips_of_a_split(folder: Path) -> None:
+    """The second of two clips; scored by it alone, a network is judged without any anomaly."""
+    add_validation(folder, "validation")
+    both = WINDOWED.load(folder).validation
+    assert both.has_both_kinds
+    normal = both.normal_clips()
+    assert not normal.has_both_kinds
+    assert normal.anomalous is not None
+    assert normal.anomalous.tolist() == [False]
+    np.testing.assert_array_equal(normal.features[:], both.features[196:])
+    values = np.arange(196.0)
+    assert find_metric(WINDOWED.objective, "auc").combine(values, normal.anomalous).value == -97.5
 
 
 def test_notes_tell_of_machines_that_nothing_was_learnt_of(folder: Path) -> None:
