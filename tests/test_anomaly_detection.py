@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nas.models.network import build_network
+from nas.pipeline.quantize import loses_much
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.session import open_session
 from nas.space import load_space
@@ -101,3 +102,19 @@ def test_other_tasks_have_no_anomalies(call_nas: Call) -> None:
     done = call_nas("search", "--task", "kws", "--flash", "64KB", "--normal-only", "--dry-run")
     assert done.code == 2
     assert "--normal-only leaves anomalies of validation out, and kws has none; ad has" in done.err
+
+
+@pytest.mark.parametrize(
+    ("metric", "float_score", "int8_score", "expected"),
+    [
+        ("auc", 0.9, 0.896, False),
+        ("auc", 0.9, 0.89, True),
+        ("auc", -344.0, -345.0, False),
+        ("auc", -344.0, -346.0, True),
+    ],
+)
+def test_of_errors_the_share_that_int8_loses_counts(
+    metric: str, float_score: float, int8_score: float, expected: bool
+) -> None:
+    """An error is any number: 0.005 of it lost is nothing where it is 344, and once called for a fine-tuning."""
+    assert loses_much(metric, float_score, int8_score) is expected

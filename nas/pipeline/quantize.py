@@ -73,6 +73,15 @@ class Quantized:
     tuning: FineTuning | None
 
 
+def loses_much(metric: str, float_score: float, int8_score: float) -> bool:
+    """Whether a file loses more than ``MOST_LOST``; of an error, which is any number, more than that share of it.
+
+    >>> loses_much("auc", 0.9, 0.89), loses_much("auc", -344.2, -344.4)
+    (True, False)
+    """
+    return float_score - int8_score > MOST_LOST[metric] * max(abs(float_score), 1.0)
+
+
 def quantize(
     session: Session, network: Network, graph: Graph, folder: Path, qat: bool | None, teacher: Network | None
 ) -> Quantized:
@@ -92,7 +101,7 @@ def quantize(
     model = write(converted, rounded)
     save(rounded, folder / FILE)
     float_score, before = session.validate(network), validation_score(session, model)
-    if not (float_score - before > MOST_LOST[session.task.metric] if qat is None else qat):
+    if not (loses_much(session.task.metric, float_score, before) if qat is None else qat):
         return Quantized(model, network, None)
     checkpoint, onnx = folder / "fine_tuning.pt", folder / ".tuned.onnx"
     history = _fine_tune(session, rounded, checkpoint, teacher)
