@@ -22,7 +22,7 @@ WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is no
 HALVINGS = 12  # of the interval in which it is sought: a thousandth of the range
 ROUNDS = 4  # of draws; where most depths do not fit, fewer networks come out than were asked for
 AT_ONCE = 16  # draws of which the first new one is taken: of one structure, they are costed in the time of one
-MOST_EVEN = 64  # combinations of depths and kernels; with more, all stages have their depths at the same share
+MOST_EVEN = 64  # even networks; where there are more, all stages have their depths at the same share of their range
 
 
 def spread_networks(space: SearchSpace, budget: Budget, wanted: FloatArray, seed: int) -> list[Architecture]:
@@ -78,31 +78,32 @@ def even_networks(space: SearchSpace, budget: Budget) -> list[Architecture]:
     """The largest network of even proportions that fits, of every depth: what an engineer writes down in a minute.
 
     All widths lie at the same share of their range. Those of middling depth come first, so that a search that is short
-    of time has seen the likeliest ones. A combination of depths of which nothing fits is left out.
+    of time has seen the likeliest ones. Where there is a choice of kinds, strides or kernels, all take the first of
+    theirs, or all the second, and so on. A combination of depths of which nothing fits is left out.
     """
     rows = _every_depth(space)
-    middles = np.array([(len(decision.options) - 1) / 2 for decision in space.decisions])
-    structural = ~_is_width(space)
-    far = (np.abs(rows - middles) / np.maximum(middles, 1))[:, structural].sum(axis=1)
-    rows = rows[np.argsort(far, kind="stable")]
+    middles = (_counts(space) - 1) / 2
+    are_depths = np.array([decision.is_depth for decision in space.decisions], bool)
+    far_from_middle = np.abs(rows / middles - 1)[:, are_depths].sum(axis=1)
+    rows = rows[np.argsort(far_from_middle, kind="stable")]
     even = _largest(space, budget, rows, np.ones(rows.shape), np.ones(len(rows)))
     return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in even))
 
 
 def _every_depth(space: SearchSpace) -> IntArray:
-    """Every combination of depths, with every kernel in all blocks alike: (networks, decisions)."""
-    kernels = max((len(each.options) for each in space.decisions if not each.is_depth and not each.is_width), default=1)
+    """Every combination of depths, with the first kind, stride and kernel everywhere, the second, and so on."""
+    others = max((len(each.options) for each in space.decisions if not each.is_depth and not each.is_width), default=1)
     depths = [range(len(each.options)) for each in space.decisions if each.is_depth]
-    if np.prod([len(each) for each in depths], dtype=float) * kernels > MOST_EVEN:
+    if np.prod([len(each) for each in depths], dtype=float) * others > MOST_EVEN:
         steps = max(len(each) for each in depths)
         shares = [np.rint(np.linspace(0, len(each) - 1, steps)).astype(int) for each in depths]
         combinations = list(zip(*shares, strict=True))
     else:
         combinations = list(itertools.product(*depths))
     rows = []
-    for taken, kernel in itertools.product(combinations, range(kernels)):
+    for taken, other in itertools.product(combinations, range(others)):
         depth = iter(taken)
-        rows.append([next(depth) if each.is_depth else min(kernel, len(each.options) - 1) for each in space.decisions])
+        rows.append([next(depth) if each.is_depth else min(other, len(each.options) - 1) for each in space.decisions])
     return np.array(rows, np.int64).reshape(len(rows), len(space.decisions))
 
 
