@@ -10,8 +10,8 @@ board, a meter, a data base or a name of the reader's own is left out too.
 
 ``documented/log.jsonl`` has a line for each: ``page``, ``command``, ``outcome``, exit ``code``, ``seconds``, the
 ``last`` line of its errors. Outcomes: ``ok``; ``refused``, as the page shows it; ``stopped`` by Ctrl-C after so many
-minutes, with exit code 130; ``needs ...``; ``FAILED``. Commands that the log has are not run again. Exit code 1 where
-one failed.
+minutes, with exit code 130; ``needs ...``, also a run that was stopped; ``FAILED``. Commands that the log has are not
+run again. Exit code 1 where one failed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> int:
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     for printed in commands:
         if str(printed) not in {line["command"] for line in done}:
-            line = carry_out(printed, given.data.resolve(), given.out, 60 * given.minutes)
+            line = carry_out(printed, given.data.resolve(), given.out, 60 * given.minutes, unfinished(done, printed))
             done.append(line)
             print(line["outcome"], printed, sep="\t", flush=True)  # noqa: T201
             with log.open("a") as file:
@@ -71,12 +71,22 @@ def main() -> int:
     return int("FAILED" in counts)
 
 
-def carry_out(printed: Printed, data: Path, out: Path, seconds: float) -> dict[str, Any]:
+def unfinished(done: list[dict[str, Any]], printed: Printed) -> set[str]:
+    """Folders that earlier commands of the page were to make, and were stopped before they had."""
+    stopped = [
+        line["command"].split() for line in done if (line["page"], line["outcome"]) == (printed.where, "stopped")
+    ]
+    return {words[words.index("--out") + 1] for words in stopped if "--out" in words}
+
+
+def carry_out(printed: Printed, data: Path, out: Path, seconds: float, missing_runs: set[str]) -> dict[str, Any]:
     """One command, in the folder of its page."""
     line = {"page": printed.where, "command": str(printed)}
     folder = (out / re.sub(r"\W+", "-", printed.where)).resolve()
     prepare(folder, data)
     words = [GIVEN.get(word, word) for word in printed.words]
+    if runs := missing_runs & {*printed.words}:
+        return {**line, "outcome": f"needs {' '.join(runs)}, which was stopped"}
     if missing := needed(printed, folder):
         return {**line, "outcome": f"needs {missing}"}
     started = time.monotonic()
