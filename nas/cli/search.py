@@ -60,7 +60,8 @@ def search(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="dnas, tpe, nsga2, random or even. Default: dnas; tpe for ad.", autocompletion=completion.engines
+            help="dnas, tpe, nsga2, random, even or published. Default: dnas; tpe for ad.",
+            autocompletion=completion.engines,
         ),
     ] = None,
     time: Annotated[

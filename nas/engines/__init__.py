@@ -12,8 +12,8 @@ from nas.engines.base import (
     StudyPlace,
     best,
 )
+from nas.engines.baselines import search_even, search_published
 from nas.engines.dnas import search_dnas
-from nas.engines.even import search_even
 from nas.engines.front import pareto_front
 from nas.engines.nsga2 import search_nsga2
 from nas.engines.random_engine import search_random
@@ -27,6 +27,7 @@ ENGINES: dict[str, Engine] = {
     "nsga2": search_nsga2,
     "random": search_random,
     "even": search_even,
+    "published": search_published,
 }
 
 __all__ = [

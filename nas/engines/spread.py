@@ -90,6 +90,20 @@ def even_networks(space: SearchSpace, budget: Budget) -> list[Architecture]:
     return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in even))
 
 
+def scaled_points(space: SearchSpace, budget: Budget) -> list[Architecture]:
+    """The published networks of a space, each with all widths scaled together until it is the largest that fits.
+
+    Widths count from the narrowest of their range. A network is left out where even the narrowest does not fit.
+    """
+    taken = [space.choices(point) for point in space.points.values()]
+    rows = np.array([[choices.get(each.name, 0) for each in space.decisions] for choices in taken], np.int64)
+    rows = rows.reshape(len(taken), len(space.decisions))
+    shares = rows / (_counts(space) - 1) * _is_width(space)
+    proportions = shares / np.maximum(shares.max(axis=1, initial=0), 1e-9)[:, None]
+    scaled = _largest(space, budget, rows, proportions, np.ones(len(rows)))
+    return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in scaled))
+
+
 def _every_depth(space: SearchSpace) -> IntArray:
     """Every combination of depths, with the first kind, stride and kernel everywhere, the second, and so on."""
     others = max((len(each.options) for each in space.decisions if not each.is_depth and not each.is_width), default=1)

@@ -21,7 +21,7 @@ def descending(request: SearchRequest) -> dict[str, Any]:
 
 EXTRA_FIELDS: dict[str, Callable[[SearchRequest], dict[str, Any]]] = {"dnas": descending}
 NAMES = list(ENGINES)
-FINITE = ("even",)  # evaluates a few networks of a space and ends
+FINITE = ("even", "published")  # evaluate a few networks of a space and end
 
 
 def digest_score(architecture: Architecture) -> float:

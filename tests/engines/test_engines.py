@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from every_engine import NAMES, digest_score, every_engine, every_searching_engine, prepared
 
@@ -213,7 +214,7 @@ def test_a_budget_that_nothing_fits_is_told(engine: Engine, searcher: Any) -> No
     assert searcher.evaluated == []
 
 
-@every_engine
+@every_searching_engine
 def test_nothing_is_evaluated_before_it_is_asked_for(engine: Engine, searcher: Any) -> None:
     """The run folder writes each candidate before the next one starts."""
     iterator = engine(searcher.request(LIMIT))
@@ -313,6 +314,32 @@ def test_even_ends_with_the_networks_of_every_depth(searcher: Any, wide_space: S
         wider["blocks.depth"] = len(candidate.architecture.blocks) - 2
         assert not searcher.budget.admits(wide_space.architecture(wider))
     assert list(get_engine("even")(searcher.request(1000, history=found[:1]))) == found[1:]
+
+
+def test_published_networks_are_scaled_into_the_budget(searcher: Any) -> None:
+    """MicroNets for a quarter of the smallest one's ops: proportions are kept to a step, and the budget is used."""
+    searcher.space = load_space("kws_micronet")
+    points = list(searcher.space.points.values())
+    searcher.budget = Budget(ops=cost(points[0].graph).ops // 4)
+    found = [candidate.architecture for candidate in get_engine("published")(searcher.request(1000))]
+    assert len(found) == len(points) == 3
+    for small, point in zip(found, points, strict=True):
+        assert len(small.blocks) == len(point.blocks)
+        assert 0.9 < cost(small.graph).ops / searcher.budget.ops <= 1
+        widths = np.array([(a.width - 4, b.width - 4) for a, b in zip(small.blocks, point.blocks, strict=True)])
+        scale = widths[:, 0].sum() / widths[:, 1].sum()
+        assert np.abs(widths[:, 0] - scale * widths[:, 1]).max() <= 4
+
+
+def test_a_published_network_that_fits_may_grow(searcher: Any, toy_space: SearchSpace) -> None:
+    (found,) = get_engine("published")(searcher.request(1000))
+    assert found.architecture.summary() == "stem 12 | blocks 6 4"
+
+
+def test_a_space_without_published_networks_is_told(searcher: Any) -> None:
+    searcher.space = load_space("kws_broadcast")
+    with pytest.raises(InputError, match="the space kws_broadcast lists no published network"):
+        list(get_engine("published")(searcher.request(5)))
 
 
 @pytest.mark.parametrize("engine", ["random", "tpe"])
