@@ -44,9 +44,14 @@ class Architecture:
         return tuple(block.width for block in self.blocks if block.stage == stage)
 
     def summary(self) -> str:
-        """Widths in execution order, stages apart: ``"stem 84 | blocks 112 84 84 84 196"``."""
-        stages = dict.fromkeys(block.stage for block in self.blocks)
-        return " | ".join(f"{stage} {' '.join(map(str, self.widths(stage)))}" for stage in stages)
+        """Widths in execution order, stages apart, and kinds that are not the usual ones.
+
+        ``"stem 84 | blocks 112 84 84 84 196"``, ``"stem 28 | map 44 | time temporal 48 76"``.
+        """
+        kinds = {block.stage: block.kind for block in self.blocks}
+        usual = {stage: "ds" if number else "conv" for number, stage in enumerate(kinds)}
+        named = {stage: "" if kind in (usual[stage], "dense") else f" {kind}" for stage, kind in kinds.items()}
+        return " | ".join(f"{stage}{named[stage]} {' '.join(map(str, self.widths(stage)))}" for stage in kinds)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types; ``from_json`` reads it back."""

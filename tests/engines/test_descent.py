@@ -196,7 +196,8 @@ def test_the_trajectory_tells_what_there_was() -> None:
     assert last.middles == descent.distribution.middles()
     assert list(last.entropies) == [decision.name for decision in THREE_LAYERS.decisions]
     most = zip(THREE_LAYERS.decisions, descent.distribution.most_likely().tolist(), strict=True)
-    assert last.likeliest == " | ".join(f"{d.name[0]} {d.options[option]}" for d, option in most)
+    widths = [decision.options[option] for decision, option in most]
+    assert last.likeliest == "a {} | b {} | c conv {}".format(*widths)
     assert json.loads(json.dumps(last.to_json())) == last.to_json()
 
 

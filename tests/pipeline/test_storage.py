@@ -53,7 +53,7 @@ def test_a_storage_that_only_the_record_names_is_left_alone(tmp_path: Path) -> N
 
 
 def test_an_interrupted_run_tells_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nas.pipeline.search.open_run_session", interrupted)

@@ -49,6 +49,7 @@ def test_kinds_strides_and_stages_are_decided(space: SearchSpace) -> None:
         ("ibn", (2, 2), 8, False),
         ("ibn", (1, 1), 10, True),
     ]
+    assert network.summary() == "stem 4 | blocks ibn 4 4"
     assert space.smallest().summary() == "stem 4"
 
 
