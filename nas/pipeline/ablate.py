@@ -7,8 +7,9 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from nas.units import format_bytes, format_score
 
 RECORD = "study.json"
 POLL_SECONDS = 2.0
+GRACE_SECONDS = 5.0  # in which runs may end by themselves after Ctrl-C
 BUSY_SECONDS = 10.0  # until a run that another process has is asked for again
 
 
@@ -104,7 +106,11 @@ def _carry_out(cells: Sequence[Cell], folder: Path, jobs: int, reporter: Reporte
     waiting, found, failed = list(cells), dict[str, dict[str, Any]](), dict[str, NasError]()
     running: dict[Future[Any], Cell] = {}
     spawn = multiprocessing.get_context("spawn")
-    with safe_path(), ProcessPoolExecutor(jobs, spawn, end_with, (os.getpid(),), max_tasks_per_child=1) as pool:
+    with (
+        safe_path(),
+        ProcessPoolExecutor(jobs, spawn, end_with, (os.getpid(),), max_tasks_per_child=1) as pool,
+        _ended_with_us(),
+    ):
         while waiting or running:
             while waiting and len(running) < jobs:
                 cell = waiting.pop(0)
@@ -133,6 +139,22 @@ def _carry_out(cells: Sequence[Cell], folder: Path, jobs: int, reporter: Reporte
         first.args = (f"{name}{more} failed: {first}\nthe others are kept; go on with: nas ablate --resume {folder}",)
         raise first
     return found
+
+
+@contextmanager
+def _ended_with_us() -> Iterator[None]:
+    """End the runs of a study that is interrupted: the pool would wait for them, for an hour maybe.
+
+    Ctrl-C in a terminal has told them too; a signal that ``kill`` sends has not. They can be gone on with either way.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in multiprocessing.active_children():
+            process.join(max(deadline - time.monotonic(), 0))
+            process.terminate()
+        raise
 
 
 def _state(run: Path) -> str:

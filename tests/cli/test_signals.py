@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,27 @@ def test_the_link_to_a_port_goes_with_its_device(
         finally:
             device.kill()
     assert not os.path.lexists(link)
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_ends_its_runs(nas_command: list[str], tmp_path: Path) -> None:
+    """``kill`` sends its signal to one process, and the runs of a study are others."""
+    words = ["ablate", "--task", "ad", "--vary", "engine=random,tpe", "--seeds", "1", "--set", "flash=60KB"]
+    words += ["--set", "data=builtin", "--set", "trials=500", "--set", "epochs=1", "--out", "study"]
+    with subprocess.Popen([*nas_command, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as study:
+        assert study.stderr is not None
+        deadline = time.monotonic() + 120
+        while not (found := [*tmp_path.glob("study/runs/*/*/candidates.jsonl")]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        study.send_signal(signal.SIGTERM)
+        try:
+            assert study.wait(60) == 130
+        finally:
+            study.kill()
+        assert "nas: error: interrupted; go on with: nas ablate --resume study" in study.stderr.read()
+    lines = found[0].read_bytes().count(b"\n")
+    time.sleep(1)
+    assert found[0].read_bytes().count(b"\n") == lines  # nobody works on
 
 
 def test_what_nohup_ignores_stays_ignored(nas_command: list[str]) -> None:
