@@ -91,16 +91,25 @@ def carry_out(printed: Printed, data: Path, out: Path, seconds: float, missing_r
         return {**line, "outcome": f"needs {missing}"}
     started = time.monotonic()
     command = subprocess.Popen([*NAS, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    stopped = False
     try:
         _, said = command.communicate(timeout=seconds)
-        stopped = False
     except subprocess.TimeoutExpired:
-        command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=SECONDS_TO_STOP)
         stopped = True
+        said = stop(command)
     last = (said.strip().splitlines() or [""])[-1]
     found = {"code": command.returncode, "seconds": round(time.monotonic() - started, 1), "last": last}
     return {**line, "outcome": outcome(printed, command.returncode, stopped), **found}
+
+
+def stop(command: subprocess.Popen[str]) -> str:
+    """Ctrl-C; one that does not end by it is killed, and so has another exit code. What it said."""
+    command.send_signal(signal.SIGINT)
+    try:
+        return command.communicate(timeout=SECONDS_TO_STOP)[1]
+    except subprocess.TimeoutExpired:
+        command.kill()
+        return command.communicate()[1]
 
 
 def prepare(folder: Path, data: Path) -> None:
