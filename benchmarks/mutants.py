@@ -80,6 +80,78 @@ TESTS = {
         "cost/test_population",
     ),
     "nas/cost/tflm_sizes.py": ("cost/test_kernel_states", "cost/test_file_cost", "cost/test_exported"),
+    "nas/models/int8.py": ("models/test_int8", "test_reference_networks", "export/test_int8_file"),
+    "nas/models/quantized.py": ("training/test_calibration", "test_reference_networks", "export/test_int8_file"),
+    "nas/plan/buffers.py": ("plan/test_planner", "cost/test_file_cost", "plan/test_problem"),
+    "nas/plan/greedy.py": ("plan/test_many_greedy", "plan/test_planner", "cost/test_file_cost"),
+    "nas/plan/placement.py": ("plan/test_planner", "plan/test_replay", "cli/test_plan_command"),
+    "nas/plan/replay_loops.py": ("plan/test_replay", "plan/test_distances", "plan/test_replay_truth"),
+    "nas/plan/replay_orders.py": ("plan/test_replay", "plan/test_distances", "plan/test_replay_truth"),
+    "nas/plan/replay_windows.py": ("plan/test_replay", "plan/test_distances", "plan/test_replay_truth"),
+    "nas/tasks/__init__.py": ("tasks/test_kws", "tasks/test_ic", "tasks/test_ad", "tasks/test_vww"),
+    "nas/tasks/_espeak_child.py": ("tasks/test_builtin_speech", "tasks/test_keywords"),
+    "nas/tasks/audio.py": ("tasks/test_kws", "tasks/test_feature_cache", "test_audio"),
+    "nas/tasks/base.py": ("tasks/test_kws", "tasks/test_ic", "tasks/test_ad", "training/test_training_data"),
+    "nas/tasks/builtin_machines.py": ("tasks/test_ad",),
+    "nas/tasks/espeak.py": ("tasks/test_builtin_speech", "tasks/test_keywords"),
+    "nas/tasks/evaluation.py": ("tasks/test_evaluation_files", "tasks/test_inventory"),
+    "nas/tasks/keyword_recordings.py": ("tasks/test_keywords",),
+    "nas/tasks/keyword_speech.py": ("tasks/test_keywords",),
+    "nas/tasks/pieces.py": ("tasks/test_ad",),
+    "nas/tasks/settings.py": ("tasks/test_audio_features", "tasks/test_kws", "tasks/test_feature_cache"),
+    "nas/tasks/sources.py": ("tasks/test_kws", "tasks/test_ic", "tasks/test_vww", "tasks/test_ad"),
+    "nas/tasks/synthesis.py": ("tasks/test_builtin_speech", "tasks/test_keywords"),
+    "nas/tasks/toycar.py": ("tasks/test_ad", "tasks/test_evaluation_files"),
+    **dict.fromkeys(
+        (f"nas/tasks/inventory/{path.name}" for path in (ROOT / "nas/tasks/inventory").glob("*.py")),
+        ("tasks/test_inventory", "tasks/test_evaluation_files", "cli/test_data_command"),
+    ),
+    "nas/training/average.py": ("training/test_loss", "training/test_loop"),
+    "nas/training/checkpoint.py": ("training/test_loop",),
+    "nas/training/data.py": ("training/test_training_data", "training/test_loop"),
+    "nas/training/optimizer.py": ("training/test_recipe", "training/test_loop"),
+    "nas/training/supernet.py": ("training/test_supernet_training",),
+    "nas/training/worker.py": ("training/test_parallel",),
+    "nas/harness/cores.py": ("harness/test_emulator", "harness/mlperf/test_firmware"),
+    "nas/harness/firmware.py": ("harness/test_emulator", "harness/mlperf/test_firmware"),
+    "nas/harness/host.py": ("cli/test_c_command",),
+    "nas/harness/identity.py": ("harness/test_identity", "export/test_slim_foreign"),
+    "nas/harness/litert.py": ("harness/test_runtimes", "harness/test_score"),
+    "nas/harness/mlperf/firmware_link.py": ("harness/mlperf/test_firmware",),
+    "nas/harness/mlperf/pty.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
+    "nas/harness/mlperf/serial_port.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
+    "nas/harness/mlperf/session.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
+    "nas/harness/onnx_runtime.py": ("harness/test_runtimes", "pipeline/test_parity_gate"),
+    "nas/harness/qemu.py": ("harness/test_emulator", "harness/mlperf/test_firmware"),
+    "nas/harness/samples.py": ("harness/test_runtimes", "harness/test_score"),
+    "nas/harness/stderr.py": ("harness/test_runtimes", "harness/test_tflm"),
+    "nas/harness/tflm.py": ("harness/test_tflm", "harness/test_runtimes"),
+    **dict.fromkeys(
+        (f"nas/export/c/{path.name}" for path in (ROOT / "nas/export/c").glob("*.py")),
+        ("export/test_c_program", "cost/test_instructions", "harness/test_emulator"),
+    ),
+    "nas/export/c/protocol.py": ("harness/mlperf/test_firmware",),
+    "nas/export/convert_worker.py": ("export/test_tflite", "export/test_int8_file"),
+    "nas/export/flatbuffer.py": ("export/test_flatbuffer", "export/test_slim_foreign", "export/test_model_reader"),
+    "nas/export/layer_parity.py": ("export/test_layer_parity", "pipeline/test_parity_gate"),
+    "nas/export/onnx_export.py": ("export/test_onnx_export", "export/test_int8_file"),
+    "nas/export/onnx_file.py": ("cli/test_export_command",),
+    "nas/export/parity.py": ("export/test_parity", "pipeline/test_parity_gate"),
+    "nas/export/savings.py": ("cli/test_export_command",),
+    "nas/export/slim.py": ("export/test_slim", "export/test_slim_foreign"),
+    "nas/engines/base.py": ("engines/test_study", "engines/test_engines"),
+    "nas/engines/dnas.py": ("engines/test_engines", "engines/test_one_shot"),
+    "nas/engines/draws.py": ("engines/test_engines", "engines/test_recent"),
+    "nas/engines/joining.py": ("engines/test_study", "engines/test_workers"),
+    "nas/engines/nsga2.py": ("engines/test_engines",),
+    "nas/engines/patience.py": ("engines/test_study", "engines/test_workers"),
+    "nas/engines/proposals.py": ("engines/test_engines", "engines/test_study"),
+    "nas/engines/random_engine.py": ("engines/test_engines",),
+    "nas/engines/storage.py": ("engines/test_study", "engines/test_workers"),
+    "nas/engines/storage_url.py": ("engines/test_study", "engines/test_workers"),
+    "nas/engines/study.py": ("engines/test_study", "engines/test_pruning"),
+    "nas/engines/tpe.py": ("engines/test_engines",),
+    "nas/engines/usage.py": ("engines/test_repair", "engines/test_spread"),
 }
 """Module -> the tests that are about it; of others those of its name, or all of its room."""
 PLAIN = "test_plain_data"  # is about all of them
@@ -603,7 +675,7 @@ def implant(mutant: Mutant) -> bool:
                 gather(constant)
 
     gather(compile(mutant.text, f"{mutant.file} with a fault", "exec"))
-    changed = False
+    changed, compiled = False, dict[Any, Any]()
     for one in gc.get_objects():
         if type(one) is FunctionType and one.__module__ == name and "<lambda>" not in one.__qualname__:
             code = codes.get(one.__qualname__)
@@ -612,7 +684,33 @@ def implant(mutant: Mutant) -> bool:
                 one.__code__ = code
         elif type(one) is functools._lru_cache_wrapper and str(one.__module__).startswith("nas."):
             one.cache_clear()
+        elif type(one).__name__ == "CPUDispatcher" and one.__module__.startswith("nas."):
+            compiled[one.py_func] = one
+    forget_compiled(compiled, name)
     return changed
+
+
+def forget_compiled(compiled: Mapping[Any, Any], module: str) -> None:
+    """Let Numba compile the functions of a module again, and all that call them, at their next call.
+
+    Without this the machine code without the fault would run. The fault is kept out of Numba's cache on the disk.
+
+    Args:
+        compiled: Python function -> Numba's dispatcher.
+        module: the module with the fault.
+    """
+    from numba.core.caching import NullCache
+
+    stale = {function for function in compiled if function.__module__ == module}
+    while callers := {
+        function
+        for function in compiled.keys() - stale
+        if any(getattr(function.__globals__.get(name), "py_func", None) in stale for name in function.__code__.co_names)
+    }:
+        stale |= callers
+    for function in stale:
+        compiled[function]._reset_overloads()
+        compiled[function]._cache = NullCache()
 
 
 def chosen(wanted: Sequence[str], seconds: Mapping[str, float]) -> list[str]:

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
+from safetensors.torch import load
 from torch import Tensor, nn
 
-from nas.models.network import Convolution, Network, build_network, weights_file
+from nas.models.network import Convolution, Network, build_network, convolve, weights_file
 from nas.space import Architecture, Block, Graph, OpKind, load_space
 from nas.space.graph import GraphBuilder
 
@@ -173,6 +175,54 @@ def test_a_network_learns_by_every_weight(name: str) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+def test_a_dense_layer_starts_as_what_reads_it_expects() -> None:
+    """He's deviation before a ReLU (He et al., 2015), so that signals keep their strength; torch's own elsewhere."""
+    graph = load_space("ad_autoencoder").points["mlperf-fc-autoencoder"].graph
+    layers = build_network(graph, seed=0).layers.values()
+    for op, layer in zip(graph.ops, layers, strict=True):
+        width, inputs = op.weight_shape
+        expected = np.sqrt((2 if op.relu else 1 / 3) / inputs)
+        assert float(layer.linear.weight.detach().std()) == pytest.approx(expected, rel=8 / np.sqrt(2 * width * inputs))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "stride", "learns", "left"),
+    [
+        (4, (1, 1), (2, 2), True, (1, 1)),
+        (4, (1, 1), (1, 2), True, (1, 1)),
+        (15, (1, 1), (2, 1), True, (1, 1)),
+        (16, (1, 1), (2, 2), True, (2, 2)),
+        (4, (1, 1), (2, 2), False, (2, 2)),
+        (4, (1, 2), (2, 2), True, (2, 2)),
+        (4, (2, 1), (2, 2), True, (2, 2)),
+    ],
+)
+def test_onednn_never_learns_a_narrow_strided_shortcut(
+    inputs: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    learns: bool,
+    left: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its gradient there is wrong without AVX-512 (oneDNN issue 6035). The sums stay those of the strided one."""
+    convolution, strides = nn.functional.conv2d, []
+
+    def seen(
+        x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], *other: Any, **more: Any
+    ) -> Tensor:
+        strides.append(stride)
+        return convolution(x, weight, bias, stride, *other, **more)
+
+    x = torch.randn(2, inputs, 7, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.randn(3, inputs, *kernel, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    monkeypatch.setattr(nn.functional, "conv2d", seen)
+    with torch.set_grad_enabled(learns):
+        found = convolve(x, weight, None, stride, 0, 1)
+    assert strides == [left]
+    assert torch.allclose(found, convolution(x, weight, None, stride))
+
+
 def block_network(block: Block, channels: int) -> tuple[Network, Tensor]:
     """A network of one block on random maps, its batch statistics moved by them; (n, c, h, w)."""
     graph = Architecture("made", "kws", (7, 5, channels), 3, (block,), "pool_dense").graph
@@ -250,6 +300,17 @@ def test_a_file_of_weights_has_the_same_bytes_in_every_process(tmp_path: Path) -
         assert {name: file.get_tensor(name).tolist() for name in file.keys()} == {  # noqa: SIM118  not a mapping
             name: tensor.tolist() for name, tensor in network.state_dict().items()
         }
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_tensors_of_a_file_of_weights_begin_at_a_word(length: int) -> None:
+    """Readers map the file into memory, so the header is filled up with spaces (safetensors: "Format")."""
+    network, notes = build_network(load_space("kws_micronet").smallest().graph, 0), {"note": "x" * length}
+    file = weights_file(network, notes)
+    assert int.from_bytes(file[:8], "little") % 8 == 0
+    assert {name: value.tolist() for name, value in load(file).items()} == {
+        name: value.tolist() for name, value in network.state_dict().items()
+    }
 
 
 GRADIENTS_OF_SHORTCUTS = """

@@ -116,6 +116,16 @@ def test_at_a_corner_it_is_that_network(name: str) -> None:
     require_same_as_inherited(space, some_networks(space))
 
 
+def test_blocks_that_a_network_lacks_take_their_first_option() -> None:
+    space = DEEP_ENDS["residual"]
+    small = space.smallest()
+    chosen, taken = Supernet(space, 0).choose(small), space.choices(small)
+    missing = [decision.name for decision in space.decisions if decision.name not in taken]
+    assert missing
+    assert {name: int(chosen[name].argmax()) for name in missing} == dict.fromkeys(missing, 0)
+    assert all(weights.sum() == weights.max() == 1 for weights in chosen.values())
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", SHIPPED)
 def test_at_a_corner_of_a_shipped_space_it_is_that_network(name: str) -> None:
