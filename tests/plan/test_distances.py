@@ -335,3 +335,27 @@ def test_a_convolution_without_weights_is_damaged() -> None:
     sketch.op("CONV_2D", (x,), sketch.tensor(1, 4, 4, 4), strideH=1, strideW=1)
     with pytest.raises(IndexError, match="CONV_2D without its input 1"):
         safe_distances(sketch.file([x], [x]), sketch.ops[0], (R,))
+
+
+@pytest.mark.parametrize("kernels", [(R,), (C,), (N,), (R, C)])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_networks_that_differ_on_one_side_of_a_layer_have_their_own_distances(
+    kind: str, kernels: tuple[Kernels, ...]
+) -> None:
+    """Of a stage's first layer only the channels behind it differ, of its last one only those before it."""
+    many = np.array([1, 4, 7, 124, 125, 300])
+    window = Window((9, 6), (5, 3), (3, 2), (2, 2))
+    for before, behind in ((3, many), (many, 3), (many, many[::-1])):
+        found = layer_distance(Layer(kind, window, before, behind), kernels)
+        pairs = zip(
+            np.broadcast_to(before, many.shape).tolist(), np.broadcast_to(behind, many.shape).tolist(), strict=True
+        )
+        assert found.tolist() == [layer_distance(Layer(kind, window, *pair), kernels) for pair in pairs]
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_a_window_that_does_not_move_overlaps_nothing(kind: str) -> None:
+    """Only a damaged file has a stride of 0."""
+    file = window_file(np.random.default_rng(0), kind, "int8", plain=True)
+    stuck = replace(file.ops[0], options={**file.ops[0].options, "strideH": 0})
+    assert safe_distances(replace(file, ops=(stuck,)), stuck, (R,)) == {}
