@@ -165,8 +165,9 @@ HEAVY_TOO = (
     "ai_edge_litert.interpreter",
     "safetensors.torch",
 )
-SLACK_SECONDS = 60.0  # on top of twenty times what the tests took, after which a mutant counts as hanging
-SLOW_SECONDS = 1800.0
+SLACK_SECONDS = 30.0  # on top of five times what the tests took, after which a mutant counts as hanging
+TIMES_SLOWER = 5.0
+SLOW_SECONDS = 1800.0  # for tests without a fault in a process of their own
 
 
 # --- mutants ---------------------------------------------------------------------------------------------------------
@@ -650,7 +651,7 @@ class Server:
             except BaseException:
                 result.write_text(json.dumps(["error", traceback.format_exc(), 0]))
 
-        ended = forked(work, SLACK_SECONDS + 20 * sum(self.seconds[test] for test in tests))
+        ended = forked(work, SLACK_SECONDS + TIMES_SLOWER * sum(self.seconds[test] for test in tests))
         seconds = time.monotonic() - start
         if not ended or not result.is_file():
             return None
@@ -752,13 +753,15 @@ def test(todo: Sequence[Mutant], again: Collection[str], log: Path, only: str) -
             sys.exit("no test was run")
     known = logged(log)
     rest = [mutant for mutant in todo if mutant.name not in known or mutant.name in again]
+    limits = dict[tuple[str, ...], float]()
     for tests in {mutant.tests for mutant in rest}:
         first = next(mutant for mutant in rest if mutant.tests == tests)
-        sound = replace(first, text=(ROOT / first.file).read_text())
-        if examine(tree, sound, only).status != "survived":
+        sound = examine(tree, replace(first, text=(ROOT / first.file).read_text()), only, SLOW_SECONDS)
+        if sound.status != "survived":
             sys.exit(f"the tests of {first.file} fail without a fault")
+        limits[tests] = SLACK_SECONDS + TIMES_SLOWER * sound.seconds
     for number, mutant in enumerate(rest, 1):
-        outcome = examine(tree, mutant, only)
+        outcome = examine(tree, mutant, only, limits[mutant.tests])
         note(log, mutant, outcome)
         say(f"{number}/{len(rest)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
 
@@ -803,11 +806,11 @@ def say(text: str) -> None:
     os.write(shown[-1], f"{text}\n".encode())
 
 
-def examine(tree: Tree, mutant: Mutant, only: str) -> Outcome:
-    """Run the tests of its module on one mutant, written into the tree."""
+def examine(tree: Tree, mutant: Mutant, only: str, limit: float) -> Outcome:
+    """Run the tests of its module on one mutant, written into the tree, for so many seconds at most."""
     held = tree.replace(mutant.file, mutant.text)
     try:
-        return tree.run([*mutant.tests, *(["-k", only] if only else [])], None, SLOW_SECONDS, WORK / "result.json")
+        return tree.run([*mutant.tests, *(["-k", only] if only else [])], None, limit, WORK / "result.json")
     finally:
         tree.replace(mutant.file, held)
 

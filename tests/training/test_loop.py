@@ -20,6 +20,7 @@ from nas.training.checkpoint import Epoch
 from nas.training.data import TrainingData, epoch_batches
 from nas.training.loop import evaluate, predict, train
 from nas.training.recipe import Recipe
+from nas.training.runtime import open_runtime
 
 
 def trained(data: TrainingData, recipe: Recipe = RECIPE, seed: int = 0, **options: object) -> Network:
@@ -82,6 +83,15 @@ def test_the_checkpoint_of_another_training_is_left_alone(
 ) -> None:
     trained(data, checkpoint=tmp_path / "checkpoint.pt")
     assert same(trained(data, recipe, seed, checkpoint=tmp_path / "checkpoint.pt"), trained(data, recipe, seed))
+
+
+def test_the_checkpoint_of_another_precision_is_left_alone(data: TrainingData, tmp_path: Path) -> None:
+    trained(data, checkpoint=tmp_path / "checkpoint.pt")
+    seen: list[Epoch] = []
+    network = build_network(ARCHITECTURE.graph, seed=0)
+    runtime = open_runtime("cpu", precision="bf16")
+    train(network, data, RECIPE, 0, seen.append, tmp_path / "checkpoint.pt", runtime)
+    assert len(seen) == RECIPE.epochs
 
 
 class SlowJitter(Jitter):

@@ -18,7 +18,7 @@ from nas.models.network import Network, build_network
 from nas.tasks.augmentation import Augmentation
 from nas.training.data import TrainingData
 from nas.training.loop import Epoch, evaluate, train
-from nas.training.parallel import synchronised_norms
+from nas.training.parallel import _tell_of_failure, synchronised_norms
 from nas.training.runtime import Runtime, open_runtime
 
 STEPS = 10  # of an epoch
@@ -117,3 +117,21 @@ def test_synchronised_norms_hold_the_tensors_of_those_they_stand_for() -> None:
         inside = {name: id(tensor) for name, tensor in network.state_dict(keep_vars=True).items()}
     assert inside == tensors
     assert dict(network.named_modules()) == before
+
+
+@pytest.mark.parametrize(("world_size", "device"), [(1, "cuda"), (2, "cpu")])
+def test_norms_stay_as_they_are_in_one_process_and_on_processors(world_size: int, device: str) -> None:
+    network = build_network(ARCHITECTURE.graph, seed=0)
+    before = dict(network.named_modules())
+    with synchronised_norms(network, SimpleNamespace(world_size=world_size, device=torch.device(device))):  # type: ignore[arg-type]
+        assert dict(network.named_modules()) == before
+
+
+def test_a_process_that_failed_is_told_by_the_end_of_its_output(tmp_path: Path) -> None:
+    (tmp_path / "1.log").write_text("fine\n")
+    (tmp_path / "2.log").write_text("".join(f"line {number}\n" for number in range(20)))
+    helpers: list[Any] = [SimpleNamespace(wait=lambda seconds: 0), SimpleNamespace(wait=lambda seconds: 3)]
+    with pytest.raises(NasError) as told:
+        _tell_of_failure(helpers, tmp_path, None)
+    lines = [f"  line {number}" for number in range(15, 20)]
+    assert str(told.value).splitlines() == ["training process 2 failed (exit status 3):", *lines]

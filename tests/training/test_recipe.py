@@ -99,3 +99,16 @@ def test_the_learning_rate_follows_the_schedule(schedule: str, end: float) -> No
         set_learning_rate(optimizer, recipe, progress)
         rates.append(optimizer.param_groups[0]["lr"] / recipe.learning_rate)
     assert rates == pytest.approx([0.0, 0.5, 1.0, end])
+
+
+def test_sgd_has_the_momentum_of_nesterov() -> None:
+    """Two steps under a gradient of 1: v1 = 1, v2 = 0.9 + 1; each step goes by 1 + 0.9 v (Sutskever et al., 2013)."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    optimizer = make_optimizer(network, RECIPE.with_(optimizer="sgd", learning_rate=0.1, weight_decay=0.0))
+    weights = [float(network.weight.detach())]
+    for _ in range(2):
+        network.weight.grad = torch.ones(1, 1)
+        optimizer.step()
+        weights.append(float(network.weight.detach()))
+    assert weights[0] - weights[1] == pytest.approx(0.1 * (1 + 0.9))
+    assert weights[1] - weights[2] == pytest.approx(0.1 * (1 + 0.9 * 1.9))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +19,14 @@ from nas.training.data import TrainingData
 from nas.training.loop import Epoch, evaluate, predict, train
 from nas.training.loss import Criterion
 from nas.training.recipe import load_recipe
-from nas.training.runtime import Runtime, choose_device, open_runtime
+from nas.training.runtime import (
+    Runtime,
+    _choose_precision,
+    _count_devices,
+    _no_buffer_exchange,
+    choose_device,
+    open_runtime,
+)
 
 CPU = torch.device("cpu")
 
@@ -172,3 +181,58 @@ def test_fabric_says_nothing() -> None:
 def test_freed_memory_is_kept_only_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_module.ctypes, "CDLL", lambda name: object())  # musl has no mallopt
     assert open_runtime("cpu").device == CPU
+
+
+def test_glibc_is_told_to_keep_blocks_of_up_to_a_gigabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """malloc.h: M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD is -3; both take a C int."""
+    told: dict[int, int] = {}
+    monkeypatch.setattr(runtime_module.sys, "platform", "linux")
+    monkeypatch.setattr(runtime_module.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=told.__setitem__))
+    open_runtime("cpu")
+    assert told.keys() == {-1, -3}
+    assert all(1 << 30 <= size < 1 << 31 for size in told.values())
+    told.clear()
+    monkeypatch.setattr(runtime_module.sys, "platform", "darwin")
+    open_runtime("cpu")
+    assert told == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "count"),
+    [("cuda", "auto", 2), ("cuda", 1, 1), ("cuda", "2", 2), ("cuda:1", "auto", 1), ("cuda:1", 1, 1), ("cpu", 5, 5)],
+)
+def test_how_many_devices_train(two_gpus: None, name: str, devices: int | str, count: int) -> None:
+    assert _count_devices(choose_device(name), name, devices) == count
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_a_gpu_that_only_emulates_bf16_is_refused(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, emulated: bool
+) -> None:
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or not emulated
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Old GPU")
+    gpu = torch.device("cuda")
+    assert _choose_precision(gpu, "auto") == _choose_precision(gpu, "32") == "32"
+    assert _choose_precision(CPU, "bf16") == "bf16"
+    if not emulated:
+        assert _choose_precision(gpu, "bf16") == "bf16"
+    else:
+        with pytest.raises(InputError, match="--precision bf16: Old GPU has none; give --precision 32"):
+            _choose_precision(gpu, "bf16")
+
+
+def test_ddp_is_told_not_to_exchange_statistics() -> None:
+    """The loop averages them once an epoch; the switch has other names in other versions of torch."""
+    ((switch, value),) = _no_buffer_exchange().items()
+    assert switch in inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    assert value is False
+
+
+def test_one_process_takes_the_batch_as_it_is() -> None:
+    inputs, labels = torch.rand(5, 2), torch.arange(5)
+    mine = open_runtime("cpu").share(inputs, labels)
+    assert mine[0] is inputs
+    assert mine[1] is labels
+    assert mine[2] == 1

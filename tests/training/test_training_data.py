@@ -8,7 +8,7 @@ import torch
 
 from nas.tasks.base import DataSet, InputQuantization, Split, TrainingSplit
 from nas.training import data as data_module
-from nas.training.data import training_data
+from nas.training.data import epoch_batches, spanning_quantization, steps_per_epoch, training_data
 
 GRID = InputQuantization(scale=0.5, zero_point=10)
 
@@ -61,3 +61,27 @@ def test_the_data_set_itself_is_left_as_it_was(dataset: DataSet) -> None:
     data.train_inputs[:] = 7
     assert dataset.train.labels.tolist() == [0, 1, 1]
     assert dataset.train.features[0, 0, 0, 0, 1] == 0.25
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.0, 5.0), (1.0, 2.0), (-2.0, -1.0)])
+def test_the_spanning_grid_ends_where_the_training_samples_do(
+    dataset: DataSet, monkeypatch: pytest.MonkeyPatch, low: float, high: float
+) -> None:
+    """At the extremes of all variants and chunks, and at zero, which a grid must hold."""
+    monkeypatch.setattr(data_module, "CHUNK_SAMPLES", 2)
+    features = np.random.default_rng(0).uniform(low + 0.1, high - 0.1, (2, 7, 4, 3, 2))
+    features[0, 3, 1, 2, 0], features[1, 6, 2, 1, 1] = low, high
+    found = spanning_quantization(replace(dataset, train=TrainingSplit(features, np.zeros(7, np.int64))))
+    step = (max(high, 0) - min(low, 0)) / 255
+    assert found.scale == pytest.approx(step, rel=1e-5)
+    assert found.scale * (-128 - found.zero_point) == pytest.approx(min(low, 0), abs=step)
+    assert found.scale * (127 - found.zero_point) == pytest.approx(max(high, 0), abs=step)
+
+
+@pytest.mark.parametrize(("samples", "batch", "steps"), [(10, 5, 2), (11, 5, 3), (4, 5, 1)])
+def test_an_epoch_has_a_smaller_last_batch(dataset: DataSet, samples: int, batch: int, steps: int) -> None:
+    train = TrainingSplit(np.zeros((1, samples, 4, 3, 2), np.float32), np.zeros(samples, np.int64))
+    data = training_data(replace(dataset, train=train), GRID, torch.device("cpu"))
+    batches = list(epoch_batches(data, batch, torch.Generator().manual_seed(0)))
+    assert steps_per_epoch(data, batch) == steps == len(batches)
+    assert sum(len(labels) for _, labels in batches) == samples
