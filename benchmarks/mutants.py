@@ -92,7 +92,7 @@ TESTS = {
     "nas/tasks/_espeak_child.py": ("tasks/test_builtin_speech", "tasks/test_keywords"),
     "nas/tasks/audio.py": ("tasks/test_kws", "tasks/test_feature_cache", "test_audio"),
     "nas/tasks/base.py": ("tasks/test_kws", "tasks/test_ic", "tasks/test_ad", "training/test_training_data"),
-    "nas/tasks/builtin_machines.py": ("tasks/test_ad",),
+    "nas/tasks/builtin_machines.py": ("tasks/test_builtin_machines", "tasks/test_ad"),
     "nas/tasks/espeak.py": ("tasks/test_builtin_speech", "tasks/test_keywords"),
     "nas/tasks/evaluation.py": ("tasks/test_evaluation_files", "tasks/test_inventory"),
     "nas/tasks/keyword_recordings.py": ("tasks/test_keywords",),
@@ -100,7 +100,7 @@ TESTS = {
     "nas/tasks/pieces.py": ("tasks/test_ad",),
     "nas/tasks/settings.py": ("tasks/test_audio_features", "tasks/test_kws", "tasks/test_feature_cache"),
     "nas/tasks/sources.py": ("tasks/test_kws", "tasks/test_ic", "tasks/test_vww", "tasks/test_ad"),
-    "nas/tasks/synthesis.py": ("tasks/test_builtin_speech", "tasks/test_keywords"),
+    "nas/tasks/synthesis.py": ("tasks/test_synthesis", "tasks/test_keywords"),
     "nas/tasks/toycar.py": ("tasks/test_ad", "tasks/test_evaluation_files"),
     **dict.fromkeys(
         (f"nas/tasks/inventory/{path.name}" for path in (ROOT / "nas/tasks/inventory").glob("*.py")),

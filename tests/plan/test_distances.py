@@ -359,3 +359,13 @@ def test_a_window_that_does_not_move_overlaps_nothing(kind: str) -> None:
     file = window_file(np.random.default_rng(0), kind, "int8", plain=True)
     stuck = replace(file.ops[0], options={**file.ops[0].options, "strideH": 0})
     assert safe_distances(replace(file, ops=(stuck,)), stuck, (R,)) == {}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_map_without_values_overlaps_nothing(place: int) -> None:
+    """Its other sides may be as long as they like; only a damaged file has one."""
+    file = window_file(np.random.default_rng(0), "AVERAGE_POOL_2D", "int8", plain=True)
+    op = file.ops[0]
+    empty = (op.inputs[0], op.outputs[0])[place]
+    tensors = [replace(one, shape=(1, 0, *one.shape[2:])) if i == empty else one for i, one in enumerate(file.tensors)]
+    assert safe_distances(replace(file, tensors=tuple(tensors)), op, (R,)) == {}

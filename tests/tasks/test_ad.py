@@ -113,6 +113,15 @@ def test_without_a_validation_folder_training_clips_are_held_out_by_name(folder:
     assert any(note.startswith("no anomaly to validate on (1 normal clips)") for note in inventory.notes)
 
 
+@pytest.mark.parametrize(("clips", "held_out"), [(2, 1), (9, 1), (19, 1), (20, 2), (45, 4)])
+def test_a_tenth_of_the_training_clips_is_held_out_but_one_at_least(folder: Path, clips: int, held_out: int) -> None:
+    drop(folder / "train")
+    for seed in range(clips):
+        write_clip(folder / "train" / f"normal_id_01_{seed:08}", 0)
+    inventory = take_inventory(folder)
+    assert (len(inventory.train), len(inventory.validation)) == (clips - held_out, held_out)
+
+
 @pytest.mark.parametrize("name", ["validation", "val"])
 def test_a_validation_folder_is_taken_as_it_is(folder: Path, name: str) -> None:
     add_validation(folder, name)

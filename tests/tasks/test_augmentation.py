@@ -90,6 +90,17 @@ def test_a_line_turns_by_up_to_ten_degrees_about_the_centre() -> None:
     assert float(angles.max()) > 9
 
 
+def test_lines_that_cross_at_right_angles_still_do_after_a_turn() -> None:
+    """Mirrored or not: what a horizontal line rises to the right, a vertical one moves to the left on its way down."""
+    batch = torch.zeros(200, 2, 101, 101)
+    batch[:, 0, 50], batch[:, 1, :, 50] = 1, 1
+    found = varied(batch, warp=only("degrees"))
+    down = found[:, 0, :, 100].argmax(dim=1) - 50
+    right = found[:, 1, 100].argmax(dim=1) - 50
+    assert int(down.abs().max()) >= 8
+    assert int((down + right).abs().max()) <= 1
+
+
 def test_a_square_becomes_a_tenth_larger_or_smaller_in_each_direction() -> None:
     warp = only("zoom")
     batch = torch.zeros(300, 1, 120, 120)

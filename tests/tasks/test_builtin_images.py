@@ -14,6 +14,9 @@ from nas.tasks.builtin_images import (
     CLASSES,
     IMAGES_PER_CLASS,
     PEOPLE_PER_CLASS,
+    SHAPES,
+    _limb,
+    _paint,
     generate,
     generate_people,
 )
@@ -53,6 +56,74 @@ def test_no_image_is_there_twice(data: DataSet) -> None:
 def test_the_first_images_are_of_many_classes(data: DataSet) -> None:
     """Runtimes are compared on the first hundred of the validation images."""
     assert len(set(data.validation.labels[:100].tolist())) == len(CLASSES)
+
+
+AREAS = {
+    "disc": np.pi,
+    "ring": np.pi * (1 - 0.5**2),
+    "square": 1.6**2,
+    "triangle": 3 * np.sqrt(3) / 4,  # equilateral, with its corners on the unit circle
+    "cross": 2 * 2 * 0.6 - 0.6**2,
+    "bar": 2 * 0.6,
+    "half disc": np.pi / 2,
+    "two discs": 2 * np.pi * 0.4**2,
+    "stripes": np.pi / 2,  # about half of a disc
+    "checks": np.pi / 2,
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_shapes_have_the_area_of_their_kind(name: str) -> None:
+    """A shape is where its distance is negative, inside the square around the unit circle."""
+    axis = np.linspace(-1.2, 1.2, 601)
+    u, v = np.meshgrid(axis, axis)
+    inside = SHAPES[name](u, v) < 0
+    area = inside.mean() * 2.404**2
+    assert area == pytest.approx(AREAS[name], rel=0.1 if name in ("stripes", "checks") else 0.02)
+    assert (np.abs(u[inside]) <= 1).all()
+    assert (np.abs(v[inside]) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [((0.0, -0.3), (0.5, 0.2)), ((0.3, 0.25), (0.15, 0.95)), ((0.0, 0.0), (0, 1))]
+)
+def test_limbs_are_lines_with_round_ends(start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Every point is as far from a limb as from the nearest of many points along it, less its radius of 0.1."""
+    u, v = np.meshgrid(np.linspace(-1, 1, 21), np.linspace(-1, 1, 21))
+    along = np.linspace(0, 1, 1001)[:, None, None]
+    across, down = (a + along * (b - a) for a, b in zip(start, end, strict=True))
+    nearest = np.hypot(u - across, v - down).min(axis=0)
+    np.testing.assert_allclose(_limb(u, v, start, end), nearest - 0.1, atol=1e-3)
+
+
+def test_backgrounds_rise_evenly_by_up_to_forty_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the centre to the border, in each direction; all channels alike."""
+    monkeypatch.setattr(builtin_images, "NOISE", (0.0, 0.0))
+    monkeypatch.setattr(builtin_images, "BACKGROUND", (100.0, 155.0))
+    images = _paint(np.zeros((60, 32, 32)), np.random.default_rng(0)).astype(float)
+    assert images.shape == (60, 32, 32, 3)
+    rises = np.stack([images[:, -1] - images[:, 0], images[:, :, -1] - images[:, :, 0]])  # (2, 60, 32, 3)
+    assert np.ptp(rises, axis=(2, 3)).max() <= 2  # of rounding
+    rise = rises.mean(axis=(2, 3)) / 31 * 16
+    assert 35 < rise.max() <= 41
+    assert -41 <= rise.min() < -35
+    steps = np.diff(images, axis=1)
+    assert np.ptp(steps, axis=1).max() <= 1
+
+
+def test_shapes_stand_out_by_their_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The colour of a whole image of shape is 80 to 180 levels from that of its background, where none is clipped."""
+    monkeypatch.setattr(builtin_images, "NOISE", (0.0, 0.0))
+    monkeypatch.setattr(builtin_images, "SLOPE", 0.0)
+    masks = np.zeros((200, 32, 32))
+    masks[:, :16] = 1
+    images = _paint(masks, np.random.default_rng(0)).astype(float)
+    apart = np.linalg.norm(images[:, 0, 0] - images[:, -1, -1], axis=-1)
+    whole = ((images > 0) & (images < 255)).all(axis=(1, 2, 3))
+    assert whole.sum() > 20
+    assert (apart[whole] > 79).all()
+    assert (apart[whole] < 181).all()
+    assert np.ptp(images[:, :16], axis=(1, 2)).max() == 0
 
 
 @pytest.mark.slow

@@ -88,6 +88,7 @@ def test_without_recordings_all_is_synthesised(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("NAS_DATA", str(tmp_path))
     (tmp_path / "kws").mkdir()  # the benchmark's words are no data for other keywords
     data = load(tmp_path)
+    assert get_task("kws", settings=TaskSettings(keywords=LAMP)).training_samples(None) == len(data.train) == 150
     assert [np.bincount(split.labels).tolist() for split in (data.train, data.validation, data.test)] == [
         [30, 30, 30, 60], [6, 6, 6, 6], [8, 8, 8, 8],
     ]  # fmt: skip
@@ -96,6 +97,13 @@ def test_without_recordings_all_is_synthesised(tmp_path: Path, monkeypatch: pyte
     assert "folders of wav files named lamp_on, lamp_off and unknown" in data.notes[0]
     assert data.summary()["classes"] == list(CLASSES)
     assert load(tmp_path).fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize(("keywords", "clips"), [(1, 400), (2, 400), (12, 400), (13, 384), (20, 250)])
+def test_many_keywords_have_fewer_clips_each(keywords: int, clips: int) -> None:
+    """400 of each, but no more than 5,000 of all; with silence, and twice as many of unknown as of a keyword."""
+    classes = (*(f"word {n}" for n in range(keywords)), "silence", "unknown")
+    assert keyword_speech.count_training(classes, None) == clips * (keywords + 1 + 2)
 
 
 @pytest.mark.usefixtures("few")
@@ -129,6 +137,9 @@ def record(tmp_path: Path, write_wav: Callable[..., None]) -> Record:
 def test_few_recordings_are_trained_on_and_not_measured_on(tmp_path: Path, record: Record) -> None:
     data = load(tmp_path, record(10))
     assert np.bincount(data.train.labels).tolist() == [40, 40, 40, 70]
+    silence = 10  # cut from noise, which is counted only once it has been read
+    counted = get_task("kws", tmp_path / "mine", TaskSettings(keywords=LAMP)).training_samples(tmp_path / "mine")
+    assert counted == len(data.train) - silence
     assert np.bincount(data.test.labels).tolist() == [8, 8, 8, 8]
     assert data.synthetic
     assert "SYNTHETIC" in data.notes[0]
