@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_files import Sketch, branching_file, residual_network
 
 from nas.export.model_reader import read_model
-from nas.model_file import ModelFile
+from nas.model_file import FileOp, FileTensor, ModelFile
 from nas.plan import order as module
 from nas.plan.order import MOST_TRIED, _Graph, _State, best_order
 from nas.plan.placement import Kernels, PlanKind, Planning
@@ -187,3 +187,14 @@ def test_many_branches_take_bounded_work(monkeypatch: pytest.MonkeyPatch) -> Non
     assert is_topological(model, order)
     assert order != given_order(model)
     assert MOST_TRIED < tried < 1.2 * MOST_TRIED
+
+
+@pytest.mark.parametrize(
+    ("scratch", "peak"), [((0, 0), 64), ((100, 0), 32 + 32 + 112), ((0, 1), 32 + 16 + 16), ((0, 40), 96)]
+)
+def test_scratch_buffers_count_while_their_operator_runs(scratch: tuple[int, int], peak: int) -> None:
+    """A chain of tensors of 32, 32 and 16 bytes; buffers take multiples of 16 bytes."""
+    tensors = tuple(FileTensor("", (size,), "int8") for size in (32, 32, 16))
+    ops = tuple(FileOp("RELU", (i,), (i + 1,), {}, scratch_bytes=size) for i, size in enumerate(scratch))
+    model = ModelFile(tensors, ops, (0,), (2,), 0)
+    assert _Graph(model, ()).peak(given_order(model)) == peak == make_problem(model, ()).least_bytes

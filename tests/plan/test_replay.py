@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from nas.errors import InputError
 from nas.model_file import FileOp, FileTensor, ModelFile, tensor_bytes
-from nas.plan.placement import Kernels, Placement
+from nas.plan.placement import MOST_ARENA_BYTES, Kernels, Placement
 from nas.plan.replay import Violation, verify
 
 ALL = tuple(Kernels)
@@ -299,6 +300,25 @@ def test_kernel_of_one_row_has_blocks_of_four_with_mve() -> None:
     assert check(file, 104, 100) is None
 
 
+def rows_in_blocks_of_four(file: ModelFile) -> Events:
+    """``arm_convolve_1_x_n_s8.c`` with MVE, where no window hangs over the border and rows are of four pixels."""
+    depth, (_, _, out_w, channels) = file.tensors[0].shape[3], file.tensors[1].shape
+    for pixel, channel in product(range(0, out_w, 4), range(channels)):
+        for p in range(pixel, pixel + 4):
+            yield from window(file, p, range(depth))
+        yield from (("write", p * channels + channel) for p in range(pixel, pixel + 4))
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(1, 6), (2, 3), (3, 8), (6, 5)])
+def test_a_window_that_ends_at_the_border_is_not_over_it(depth: int, channels: int) -> None:
+    file = conv(1, 6, depth, channels, (1, 3), padding=1)
+    assert file.tensors[1].shape == (1, 1, 4, channels)
+    distance = tight_distance(file, Kernels.CMSIS_NN)
+    events = lambda: (columns(file, 2), rows_in_blocks_of_four(file))  # noqa: E731  they can be read once
+    assert all(is_safe(one, distance) for one in events())
+    assert distance == 0 or not all(is_safe(one, distance - 1) for one in events())
+
+
 def test_groups_are_the_outer_loop_of_cmsis() -> None:
     file = conv(6, 6, 4, 4, (3, 3), group_depth=2)
     assert check(file, 134, 100) is None
@@ -326,6 +346,17 @@ def test_max_pooling_of_cmsis_collects_in_the_output() -> None:
     for source, result, safe in ((0, 0, True), (0, 4, False), (2, 0, False), (4, 0, True)):
         assert check(file, source, result) is None
         assert (check(file, source, result, kernels=Kernels.CMSIS_NN) is None) == safe
+
+
+def test_max_pooling_of_cmsis_reads_every_four_channels_of_a_pixel() -> None:
+    """The first pixel goes to bytes 12 to 19. The last four channels of the second pixel, 12 to 15, are lost by it."""
+    file = pool("MAX_POOL_2D", 1, 2, 8, 2, 1)
+    file = replace(file, ops=(replace(file.ops[0], options={**file.ops[0].options, "filterHeight": 1}),))
+    file = replace(file, tensors=(file.tensors[0], tensor(1, 1, 1, 8)))
+    assert check(file, 0, 16, kernels=Kernels.CMSIS_NN) is None
+    found = check(file, 0, 12, kernels=Kernels.CMSIS_NN)
+    assert found is not None
+    assert (found.tensor, found.byte) == (0, 12)
 
 
 @pytest.mark.parametrize("kernels", [Kernels.REFERENCE, Kernels.CMSIS_NN])
@@ -394,6 +425,17 @@ def test_padding_may_all_lie_before_the_values() -> None:
     assert check(file, 20, 5) is not None
     assert check(file, 20, 5, kernels=Kernels.CMSIS_NN) is not None
     assert check(file, 24, 0, kernels=Kernels.CMSIS_NN) is None
+
+
+def test_cmsis_pads_maps_of_up_to_four_axes() -> None:
+    """Of more axes nothing is known, so that nothing may overlap; the reference kernel goes value by value."""
+    for axes, safe in ((4, True), (5, False)):
+        shape = (2,) * axes
+        result = tensor(*shape[:-2], 3, 2)
+        file = unary("PAD", tensor(*shape), result, tensor(axes, 2, dtype="int32", data=32))
+        size, padded = tensor_bytes(file.tensors[0]), tensor_bytes(result)
+        assert check(file, padded - size, 0) is None
+        assert (check(file, padded - size + 4, 0, kernels=Kernels.CMSIS_NN) is None) == safe
 
 
 @pytest.mark.parametrize("kernels", ALL)
@@ -473,6 +515,13 @@ def test_custom_operators_and_unknown_types_overlap_nothing(kernels: Kernels) ->
     wide = unary("RELU", tensor(4, dtype="float64"), tensor(4, dtype="float64"))
     assert check(wide, 0, 0, kernels=kernels) is not None
     assert check(wide, 0, 32, kernels=kernels) is None
+
+
+def test_an_arena_that_no_microcontroller_has_is_refused() -> None:
+    """Before memory is taken for it, wherever the other tensors lie."""
+    with pytest.raises(InputError, match="at most 16,777,216 are planned"):
+        check(addition(), 0, 64, MOST_ARENA_BYTES)
+    assert check(addition(), 0, 64, 128) is None
 
 
 def test_a_tensor_without_a_place_and_one_before_the_arena() -> None:
