@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,6 +82,25 @@ def test_long_chains_are_decided(problem: Problem) -> None:
     assert solution.complete
     assert Search(problem, solution.height, MOST_STATES).run() is not None
     assert Search(problem, solution.height - UNIT, MOST_STATES).run() is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(chains(12), graphs(9)))
+def test_what_was_tried_in_vain_is_not_tried_again(problem: Problem) -> None:
+    """Two placements are the same where all items that have neighbours to come lie in the same places."""
+    search = Search(problem, solve(problem, total_bytes(problem)).height - UNIT, MOST_STATES)
+    entered: list[tuple[int, ...]] = []
+    places = search._places
+
+    def noted(k: int) -> Iterator[int]:
+        to_come = set(search.core[k:])
+        facing = [i for i in search.core[:k] if any(one.item in to_come for one in problem.neighbours[i])]
+        entered.append((k, *(search.offsets[item] for item in facing)))
+        return places(k)
+
+    search._places = noted  # type: ignore[method-assign]
+    assert search.run() is None
+    assert len(entered) == len(set(entered))
 
 
 @settings(max_examples=60, deadline=None)
