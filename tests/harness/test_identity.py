@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_networks import dense_network
 
-from nas.errors import ValidationError
+from nas.errors import InputError, ValidationError
 from nas.harness import identity
-from nas.harness.identity import INPUTS, MODELS, RUNTIMES, _found, compare_worker, prove_identical, random_inputs
+from nas.harness.identity import (
+    DETECTOR,
+    INPUTS,
+    MODELS,
+    RUNTIMES,
+    _found,
+    _random,
+    compare_worker,
+    prove_identical,
+    random_inputs,
+)
+from nas.model_file import FileOp
 
 MODEL = dense_network(0, 4, 3)
 
@@ -70,3 +83,47 @@ def test_what_a_detector_has_not_found_does_not_count() -> None:
             for outputs in ((boxes, classes, scores), other)
         )
         assert (first == second) == same
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64", "bool", "float32", "float16"])
+def test_random_values_suit_their_type(dtype: str) -> None:
+    """Wide integers may be indices: 0 or 1. Narrow ones have a range of their own in each sample, real ones a scale."""
+    rng = np.random.default_rng(0)
+    samples = [_random(rng, (500,), dtype) for _ in range(30)]
+    assert {values.dtype for values in samples} == {np.dtype(dtype)}
+    if dtype in ("int32", "int64", "bool"):
+        assert {int(value) for values in samples for value in values} == {0, 1}
+    else:
+        assert len({float(values.min()) for values in samples}) > 20
+        assert len({float(values.max()) for values in samples}) > 20
+        assert all(len(np.unique(values)) > 1 for values in samples)
+
+
+def test_a_type_without_random_values_is_refused() -> None:
+    with pytest.raises(InputError, match="no random values for an input of type complex64"):
+        _random(np.random.default_rng(0), (1,), "complex64")
+
+
+def test_of_a_detector_only_what_it_found_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever runs before it. Of another operator, or of a detector whose results go on, all bytes are compared."""
+    before, detector = FileOp("CONV_2D", (0,), (1,), {}), FileOp(DETECTOR, (1,), (2, 3, 4, 5), {})
+    outputs = [np.ones((1, 3, 4)), np.ones((1, 3)), np.ones((1, 3)), np.array([2.0])]
+    whole = sum(array.nbytes for array in outputs)
+    for ops, results, size in (
+        ((before, detector), (2, 3, 4, 5), 8 * (2 * 6 + 1)),
+        ((before, detector), (2, 3, 4), whole),
+        ((before, replace(detector, kind="CONCATENATION")), (2, 3, 4, 5), whole),
+    ):
+        monkeypatch.setattr(
+            identity, "read_model", lambda model, ops=ops, results=results: SimpleNamespace(ops=ops, outputs=results)
+        )
+        assert len(identity._content_of(b"")(outputs)) == size
+
+
+def test_why_a_runtime_fails_is_told_without_its_chatter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["INFO: created a delegate", "", "  File of a traceback", "first", "second "]
+    done = SimpleNamespace(returncode=1, stdout="", stderr="\n".join(said))
+    monkeypatch.setattr(identity.subprocess, "run", lambda *_, **__: done)
+    assert identity._compare_in_own_process(tmp_path, "LiteRT") == ([], "first; second")
+    done.stderr = "\n".join(said[:3])
+    assert identity._compare_in_own_process(tmp_path, "LiteRT") == ([], "it dies of the model (1)")

@@ -109,6 +109,18 @@ def test_an_input_in_pieces_and_an_inference(device: Device) -> None:
     assert told(device, "results") == ["m-results-[92.000,1.667]"]
 
 
+def test_as_many_inferences_as_are_allowed(device: Device) -> None:
+    assert f"m-infer-start-{MOST_INFERENCES}" in told(device, f"infer {MOST_INFERENCES} 0")
+    assert f"m-warmup-start-{MOST_INFERENCES}" in told(device, f"infer 1 {MOST_INFERENCES}")
+
+
+@pytest.mark.parametrize(("size", "taken"), [(MOST_INPUT_BYTES, True), (MOST_INPUT_BYTES + 1, False)])
+def test_the_largest_input_is_that_of_person_detection(device: Device, size: int, taken: bool) -> None:
+    """96 x 96 pixels of three colours."""
+    assert MOST_INPUT_BYTES == 96 * 96 * 3
+    assert (told(device, f"db load {size}") == [f"m-[Expecting {size} bytes]"]) == taken
+
+
 def test_warmups_are_ten_by_default(device: Device) -> None:
     assert "m-warmup-start-10" in told(device, "infer 1")
     assert told(device, "results") == ["m-results-[0.000,3.667]"]

@@ -159,6 +159,7 @@ def test_energy_in_the_official_files(
     (_, start), (_, end) = rows[0]["power"]["timestamps"][-2:]
     joules = np.sum(rows[0]["power"]["samples"][start:end])
     assert 1e6 * joules / rows[0]["infer"]["iterations"] == pytest.approx(float(trials[0][1]), abs=0.0006)
+    assert [row["file"] for row in rows] == [f"{number}.bin" for number in range(5)]
     assert rows[0]["power"]["voltage"] == 3.0
     assert rows[0]["mode"] == "e"
     assert "elapsed_time" not in rows[0]["infer"]

@@ -19,7 +19,7 @@ from nas.harness.mlperf.device import Device
 from nas.harness.mlperf.pty import Port, open_port, serve
 from nas.harness.mlperf.runner import DirectLink, Link, Runner
 from nas.harness.mlperf.serial_port import SerialLink
-from nas.harness.mlperf.session import Session, open_session
+from nas.harness.mlperf.session import Session, _auc, open_session
 
 CLASSES = 3
 INPUT_BYTES = 40
@@ -111,6 +111,80 @@ def test_performance_is_the_median_of_five_windows_of_ten_seconds(folder: Path, 
     assert "ulp-mlperf: Median throughput is      6.667 inf./sec.\n" in text
 
 
+def sent(session: Session) -> list[str]:
+    return [line.removeprefix("TX: ").removesuffix("%") for line in session.runner.log if line.startswith("TX: ")]
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "probes", "count"),
+    [(1000, ["infer 1 1", "infer 101 0"], 11_000), (150_000, ["infer 1 1"], 74), (2_000_000, ["infer 1 1"], 6)],
+)
+def test_the_conversation_of_a_measurement(
+    microseconds: int, probes: list[str], count: int, folder: Path, tmp_path: Path
+) -> None:
+    """One inference is timed, or more if it took less than 0.1 s; then 11 s are asked of each of five files."""
+    session = started(DirectLink(device(microseconds)), folder)
+    session.performance(nothing)
+    window = ["db load 40", f"infer {count} {min(count, 10)}"]
+    assert sent(session) == ["name", "profile", "db load 40", *probes, *window * 5]
+    assert [row["file"] for row in session.rows] == [f"{number}.bin" for number in range(5)]
+    session.write(tmp_path / "out")
+    windows = [f"Performance results for window {number}\n    # Inferences : {count}\n" for number in range(1, 6)]
+    text = (tmp_path / "out" / "results.txt").read_text()
+    assert all(window in text for window in windows)
+
+
+def test_a_window_is_repeated_where_the_device_became_faster(folder: Path) -> None:
+    """Without warm-ups, as it is warm; the next windows ask for as many inferences at once."""
+
+    class Warming(Largest):
+        runs = 0
+
+        def infer(self) -> None:
+            self.runs += 1
+            self.took = 1000 if self.runs < 5000 else 500
+            super().infer()
+
+    network = Warming()
+    session = started(DirectLink(Device("kws01", network, lambda: network.clock)), folder)
+    found = session.performance(nothing)
+    asked = [command for command in sent(session) if command.startswith("infer")]
+    assert asked[2] == "infer 11000 10"
+    assert asked[4:] == ["infer 22000 0", *["infer 22000 10"] * 4]
+    assert found["windows"] == pytest.approx([2000] * 5)
+
+
+def test_the_longest_wait_for_a_quiet_device_is_short(folder: Path) -> None:
+    """What it said when it was switched on is read until it is silent once."""
+
+    class Counted(DirectLink):
+        calls = 0
+
+        def receive(self, seconds: float) -> bytes:
+            self.calls += 1
+            return super().receive(seconds)
+
+    link = Counted(device())
+    Runner(link).identify()
+    assert link.calls <= 4
+
+
+def test_empty_lines_of_a_device_are_not_shown(folder: Path) -> None:
+    told = b"\r\nfirst\r\n\r\nlast\r\n\r\nm-ready\r\n"
+    with pytest.raises(ValidationError, match=r"which benchmark it runs: first; last\Z"):
+        Runner(Broken(lambda sent: told, 1)).identify()
+
+
+def test_an_auc_needs_samples_of_every_class() -> None:
+    """Of many classes it is the mean of each against the rest; of two or fewer it is that of the last output."""
+    scores = np.eye(3)[[0, 1, 2, 0]]
+    assert _auc(scores, np.array([0, 1, 2, 0])) == 1.0
+    assert np.isnan(_auc(scores, np.array([0, 1, 1, 0])))
+    assert _auc(np.array([[0.1], [0.7], [0.9]]), np.array([0, 1, 1])) == 1.0
+    assert _auc(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([1, 0])) == 0.0
+    assert np.isnan(_auc(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([1, 1])))
+
+
 def test_windows_of_an_autoencoder(tmp_path: Path) -> None:
     """A file is sent window by window; its score is the mean of theirs."""
     for number in range(4):
@@ -132,6 +206,7 @@ def test_a_clock_that_stands_still(folder: Path) -> None:
     session = started(DirectLink(device(0)), folder)
     with pytest.raises(ValidationError, match="the clock of the device stands still"):
         session.performance(nothing)
+    assert sent(session)[-2:] == ["infer 1 1", "infer 1000 0"]
 
 
 def test_a_device_that_becomes_ever_faster(folder: Path) -> None:
@@ -279,7 +354,7 @@ def test_a_link_is_made_and_taken_away(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["", "0.bin,3", "0.bin,3,x", "0.bin,3,1,4"])
+@pytest.mark.parametrize("text", ["", "0.bin,3", "0.bin,3,x", "0.bin,3,1,4", "0.bin,3,1,0,4", "0.bin,3,1,4,0"])
 def test_a_list_that_cannot_be_read(text: str, folder: Path) -> None:
     (folder / "y_labels.csv").write_text(f"{text}\n")
     with pytest.raises(DataError, match=r"cannot read|0 files, 5 windows take one each"):
