@@ -109,6 +109,7 @@ TESTS = {
     "nas/training/average.py": ("training/test_loss", "training/test_loop"),
     "nas/training/checkpoint.py": ("training/test_loop",),
     "nas/training/data.py": ("training/test_training_data", "training/test_loop"),
+    "nas/training/loop.py": ("training/test_loop", "training/test_loss", "training/test_training_data"),
     "nas/training/optimizer.py": ("training/test_recipe", "training/test_loop"),
     "nas/training/supernet.py": ("training/test_supernet_training",),
     "nas/training/worker.py": ("training/test_parallel",),

@@ -17,7 +17,7 @@ from nas.models.quantized import Folded, QuantizedNetwork
 from nas.space import Architecture, Block
 from nas.space.graph import Graph, OpKind
 from nas.tasks.base import InputQuantization
-from nas.training.calibration import activation_grids, calibrate, correct_biases, least_squares_grid
+from nas.training.calibration import _weighted_points, activation_grids, calibrate, correct_biases, least_squares_grid
 
 ARCHITECTURE = Architecture(
     "toy",
@@ -182,3 +182,15 @@ def test_the_same_integers_each_time_and_the_network_as_it_was(network: Network)
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
+
+
+def test_values_weigh_as_much_as_outputs_depend_on_them(network: Network) -> None:
+    """The square of a value's error times the sum of the squared derivatives of all outputs, on average over signs.
+
+    Of an output itself that is 1. Of a value before the dense layer it is the square of its column of weights.
+    """
+    dense = next(op for op in GRAPH.ops if op.kind is OpKind.FULLY_CONNECTED)
+    points, samples = _weighted_points(network, GRAPH, features(1000)), 1000
+    assert float(points[dense.output][1].sum()) == pytest.approx(3 * samples)
+    weights = network.layers["dense"].linear.weight.detach().double()
+    assert float(points[dense.inputs[0]][1].sum()) == pytest.approx(samples * float(weights.square().sum()), rel=0.05)

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from toy import ARCHITECTURE, RECIPE, Jitter, same
 
 from nas.models.network import Network, build_network
 from nas.tasks.augmentation import Augmentation
 from nas.training.checkpoint import Epoch
 from nas.training.data import TrainingData, epoch_batches
-from nas.training.loop import evaluate, predict, train
+from nas.training.loop import evaluate, full_precision, predict, train
 from nas.training.recipe import Recipe
 from nas.training.runtime import open_runtime
 
@@ -102,8 +103,10 @@ class SlowJitter(Jitter):
 
 def test_an_epoch_tells_its_speed_and_what_its_batches_took(data: TrainingData) -> None:
     """10 batches an epoch, of which each is made in no less than 20 ms."""
-    network = build_network(ARCHITECTURE.graph, seed=0)
-    for epoch in train(network, data, RECIPE.with_(epochs=2, augment=SlowJitter()), seed=0):
+    network, started = build_network(ARCHITECTURE.graph, seed=0), time.monotonic()
+    history = train(network, data, RECIPE.with_(epochs=2, augment=SlowJitter()), seed=0)
+    assert sum(epoch.seconds for epoch in history) <= time.monotonic() - started
+    for epoch in history:
         assert epoch.samples_per_second == pytest.approx(200 / epoch.seconds)
         assert epoch.input_share is not None
         assert 0.2 <= epoch.input_share * epoch.seconds < epoch.seconds
@@ -176,3 +179,44 @@ def test_every_epoch_has_an_order_of_its_own(data: TrainingData, monkeypatch: py
     assert not any(torch.equal(first, second) for first, second in combinations(seen, 2))
     trained(data, RECIPE.with_(epochs=1), seed=1)
     assert not any(torch.equal(seen[-1], other) for other in seen[:-1])
+
+
+PLAIN = Recipe(epochs=1, batch_size=200, learning_rate=1e-3)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_samples(data: TrainingData) -> None:
+    """Of the network as it was at each step; with one step, as it was before the training."""
+    data = replace(data, train_inputs=data.train_inputs[:1])
+    network = build_network(ARCHITECTURE.graph, seed=0).train()
+    with torch.no_grad():
+        expected = F.cross_entropy(network.logits(data.dequantize(data.train_inputs[0])), data.train_labels)
+    (epoch,) = train(build_network(ARCHITECTURE.graph, seed=0), data, PLAIN, seed=0)
+    assert epoch.loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_an_average_over_all_steps_is_their_mean(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, step, seen = build_network(ARCHITECTURE.graph, seed=0), torch.optim.AdamW.step, list[Tensor]()
+
+    def watched(self: torch.optim.AdamW, *args: object) -> object:
+        done = step(self, *args)  # type: ignore[arg-type]
+        seen.append(next(network.parameters()).detach().clone())
+        return done
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    train(network, data, PLAIN.with_(epochs=3, batch_size=50, average=1.0), seed=0)
+    assert len(seen) == 12
+    expected = torch.stack(seen).mean(dim=0)
+    assert torch.allclose(next(network.parameters()).detach(), expected, atol=1e-6)
+    assert not torch.allclose(seen[-1], expected, atol=1e-4)
+
+
+def test_a_gpu_is_scored_without_tf32() -> None:
+    """Its 10 bits are those of no other runtime; training has it again afterwards."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    assert before
+    with full_precision(torch.device("cuda")):
+        assert not cudnn.allow_tf32
+    assert cudnn.allow_tf32 == before
+    with full_precision(torch.device("cpu")):
+        assert cudnn.allow_tf32 == before

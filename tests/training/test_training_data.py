@@ -70,7 +70,7 @@ def test_the_spanning_grid_ends_where_the_training_samples_do(
     """At the extremes of all variants and chunks, and at zero, which a grid must hold."""
     monkeypatch.setattr(data_module, "CHUNK_SAMPLES", 2)
     features = np.random.default_rng(0).uniform(low + 0.1, high - 0.1, (2, 7, 4, 3, 2))
-    features[0, 3, 1, 2, 0], features[1, 6, 2, 1, 1] = low, high
+    features[0, 0, 1, 2, 0], features[1, 6, 2, 1, 1] = low, high
     found = spanning_quantization(replace(dataset, train=TrainingSplit(features, np.zeros(7, np.int64))))
     step = (max(high, 0) - min(low, 0)) / 255
     assert found.scale == pytest.approx(step, rel=1e-5)
