@@ -145,7 +145,7 @@ TESTS = {
     "nas/engines/draws.py": ("engines/test_engines", "engines/test_recent"),
     "nas/engines/joining.py": ("engines/test_study", "engines/test_workers"),
     "nas/engines/nsga2.py": ("engines/test_engines",),
-    "nas/engines/patience.py": ("engines/test_study", "engines/test_workers"),
+    "nas/engines/patience.py": ("engines/test_patience",),
     "nas/engines/proposals.py": ("engines/test_engines", "engines/test_study"),
     "nas/engines/random_engine.py": ("engines/test_engines",),
     "nas/engines/storage.py": ("engines/test_study", "engines/test_workers"),

@@ -13,12 +13,15 @@ from typing import Any
 import optuna
 import pytest
 from made_spaces import every_network
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from nas.budget import Budget
 from nas.cost.model import cost
 from nas.engines import Candidate, Report, SearchRequest, StudyPlace, get_engine, pareto_front
-from nas.engines.storage import open_storage
+from nas.engines.storage import FileStorage, open_storage, storage_errors
+from nas.engines.storage_url import hide_secrets
 from nas.errors import InputError
 from nas.space import Architecture
 
@@ -322,6 +325,96 @@ def test_a_study_behind_a_grpc_proxy(in_study: Callable[..., Any], sqlite: Study
 )
 def test_secrets_are_not_shown(url: str, shown: str) -> None:
     assert StudyPlace(url, "toy", {}).shown == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "shown"),
+    [
+        ("password is s3cret", "postgresql://nas:s3cret@host/db", "password is ***"),
+        ("host 'cret@host'", "mysql://nas:se@cret@host:3306/db", "host '***@host'"),
+        ("key abc of nas", "mysql://nas@host/db?token=abc&charset=utf8", "key *** of nas"),
+        ("charset utf8", "mysql://nas@host/db?token=abc&charset=utf8", "charset utf8"),
+        ("no password", "postgresql://nas@host/db", "no password"),
+        ("nothing to hide", "postgresql:/nas:pass@host/db", "nothing to hide"),
+    ],
+)
+def test_secrets_are_taken_out_of_what_a_driver_says(said: str, url: str, shown: str) -> None:
+    assert hide_secrets(said, url) == shown
+
+
+def driver_error(module: str, text: str, details: Callable[[], str] | None = None) -> Exception:
+    kind = type("DriverError", (Exception,), {"__module__": module, **({"details": details} if details else {})})
+    cause: Exception = kind(text)
+    return cause
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (driver_error("psycopg.errors", "line one\nline two"), "cannot be used: line one\n"),
+        (driver_error("pymysql.err", "  "), "cannot be used: DriverError\n"),
+        (driver_error("grpc._channel", "a dump", lambda self: "not reachable"), "cannot be used: not reachable\n"),
+        (OperationalError("SELECT", None, Exception("disk full")), "cannot be used: disk full\n"),
+        (StorageInternalError("cannot write"), "cannot be used: cannot write\n"),
+        (OperationalError("SELECT", None, Exception("database is locked")), "file locked for 60 seconds\n"),
+    ],
+)
+def test_what_a_driver_says_is_told_in_two_lines(cause: Exception, told: str, sqlite: StudyPlace) -> None:
+    def fail(cause: Exception) -> None:
+        with storage_errors(sqlite):
+            raise cause
+
+    with pytest.raises(InputError) as found:
+        fail(cause)
+    assert told in str(found.value)
+    assert str(found.value).count("\n") == 1
+    assert found.value.__cause__ is cause
+    forgotten = UnboundLocalError("trial")
+    forgotten.__context__ = cause
+    with pytest.raises(InputError) as found:
+        fail(forgotten)
+    assert told in str(found.value)
+
+
+@pytest.mark.parametrize("cause", [ValueError("ours"), UnboundLocalError("ours"), driver_error("numpy", "theirs")])
+def test_errors_of_other_things_are_left_alone(cause: Exception, sqlite: StudyPlace) -> None:
+    with pytest.raises(type(cause)) as found, storage_errors(sqlite):
+        raise cause
+    assert found.value is cause
+
+
+@pytest.mark.parametrize(
+    ("url", "beats"),
+    [("sqlite:///a.db", True), ("postgresql://h/x", True), ("mysql://h/x", True), ("grpc://h:1", False)],
+)
+def test_data_bases_keep_heartbeats(url: str, beats: bool) -> None:
+    assert StudyPlace(url, "toy", {}).has_heartbeats is beats
+
+
+@pytest.mark.parametrize(
+    ("signs", "tries", "told"),
+    [(["already exists"] * 4, 5, None), (["UNIQUE"] * 5, 5, "UNIQUE"), (["no such host"], 1, "no such host")],
+)
+def test_an_empty_data_base_that_another_worker_sets_up_is_tried_again(
+    signs: list[str], tries: int, told: str | None, sqlite: StudyPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five times; another error is told at once."""
+    real, made, waiting = FileStorage.__init__, list[int](), [*signs]
+
+    def init(self: FileStorage, *args: Any, **kwargs: Any) -> None:
+        made.append(1)
+        if waiting:
+            raise OperationalError("CREATE TABLE", None, Exception(waiting.pop(0)))
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(FileStorage, "__init__", init)
+    monkeypatch.setattr("nas.engines.storage.time.sleep", lambda seconds: None)
+    if told is None:
+        open_storage(sqlite)
+    else:
+        with pytest.raises(InputError, match=told):
+            open_storage(sqlite)
+    assert len(made) == tries
 
 
 def test_a_training_that_diverged_is_the_worst(in_study: Callable[..., Any], place: StudyPlace) -> None:
