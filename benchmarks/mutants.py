@@ -156,6 +156,13 @@ TESTS = {
 }
 """Module -> the tests that are about it; of others those of its name, or all of its room."""
 PLAIN = "test_plain_data"  # is about all of them
+IN_PROCESSES_OF_THEIR_OWN = (
+    "nas/export/convert_worker.py",
+    "nas/harness/arena_worker.py",
+    "nas/tasks/_espeak_child.py",
+    "nas/training/worker.py",
+)
+"""Modules that tests run in other processes only, which do not see a function that a fork has changed."""
 HEAVY = ("numpy", "torch", "numba", "pydantic", "hypothesis", "pytest", "scipy.stats", "optuna", "rich.progress")
 HEAVY_TOO = (
     "jinja2",
@@ -184,7 +191,7 @@ class Mutant:
     line: int
     text: str
     inside: bool
-    """Of a function, rather than what runs when the module is imported."""
+    """Of a function that a fork can change, rather than what runs when the module is imported."""
     tests: tuple[str, ...]
     """Files of tests, or single ones, that are run."""
 
@@ -342,6 +349,7 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
     source = file.read_text()
     tree, seen = ast.parse(source), Counter[str]()
     name = str(file.relative_to(ROOT))
+    forks = name not in IN_PROCESSES_OF_THEIR_OWN
     for parent, field, place, scope, inside in list(sites(tree)):
         held = getattr(parent, field)
         original = held if place is None else held[place]
@@ -353,7 +361,7 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
                 what += f" #{seen[what]}"
             _put(parent, field, place, ast.fix_missing_locations(ast.copy_location(changed, original)))
             try:
-                yield Mutant(what, part, name, line, ast.unparse(tree), inside, _tests(name))
+                yield Mutant(what, part, name, line, ast.unparse(tree), inside and forks, _tests(name))
             finally:
                 _put(parent, field, place, original)
 
