@@ -111,6 +111,7 @@ TESTS = {
     "nas/training/data.py": ("training/test_training_data", "training/test_loop"),
     "nas/training/loop.py": ("training/test_loop", "training/test_loss", "training/test_training_data"),
     "nas/training/optimizer.py": ("training/test_recipe", "training/test_loop"),
+    "nas/training/runtime.py": ("training/test_runtime", "training/test_parallel"),
     "nas/training/supernet.py": ("training/test_supernet_training",),
     "nas/training/worker.py": ("training/test_parallel",),
     "nas/harness/cores.py": ("harness/test_emulator", "harness/mlperf/test_firmware"),

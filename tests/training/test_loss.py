@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from toy import ARCHITECTURE, RECIPE, same
 
 from nas.models.network import Network, build_network
+from nas.tasks.metric import Objective
 from nas.training.average import Average
 from nas.training.data import TrainingData
 from nas.training.loop import Epoch, evaluate, train
@@ -29,6 +30,18 @@ def test_classes_weigh_by_their_counts_and_samples_one_on_average(labels: list[i
     expected = {label: labels.count(label) ** (1 - balance) for label in totals}
     ratio = sum(totals.values()) / sum(expected.values())
     assert totals == pytest.approx({label: value * ratio for label, value in expected.items()}, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
+def test_a_reconstruction_is_held_against_its_input_on_any_scale(scale: float) -> None:
+    """0 if it is the input, 1 if it is the mean of all inputs, and 4 times as much if it is as wrong twice over."""
+    recipe = RECIPE.with_(objective=Objective.RECONSTRUCT)
+    inputs = scale * torch.randn(40, 2, 5, 4, generator=torch.Generator().manual_seed(0))
+    flat, none = inputs.flatten(1), torch.zeros(40)
+    means = torch.full_like(flat, float(inputs.mean()))
+    assert float(loss_of(flat, inputs, none, recipe)) == 0
+    assert float(loss_of(means, inputs, none, recipe)) == pytest.approx(1, rel=1e-3)
+    assert float(loss_of(2 * means - flat, inputs, none, recipe)) == pytest.approx(4, rel=1e-3)
 
 
 def test_balance_one_makes_each_class_count_as_much() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from nas.tasks import get_task, task_names
 from nas.tasks.augmentation import Augmentation
 from nas.tasks.metric import Objective
 from nas.training.optimizer import make_optimizer, parameter_groups, set_learning_rate
-from nas.training.recipe import FOLDER, load_recipe
+from nas.training.recipe import FOLDER, Recipe, load_recipe
 
 KWS = get_task("kws")
 
@@ -45,6 +46,14 @@ def test_what_a_file_leaves_out_does_not_happen(tmp_path: Path) -> None:
     recipe = load_recipe(get_task("ad"), str(write(tmp_path, "")))
     assert (recipe.epochs, recipe.label_smoothing, recipe.mixup, recipe.average) == (3, 0, 0, 0)
     assert (recipe.augment, recipe.objective) == (Augmentation(), Objective.RECONSTRUCT)
+
+
+@pytest.mark.parametrize("name", list_files(FOLDER))
+def test_a_recipe_comes_back_from_json(name: str) -> None:
+    recipe = load_recipe(KWS, name)
+    text = json.dumps(recipe.to_json())
+    assert json.loads(text)["schema"] == 1
+    assert Recipe.model_validate_json(text) == recipe
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,23 @@ def test_the_training_loss_falls(data: TrainingData) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
+def test_the_learning_rate_falls_over_all_epochs(data: TrainingData) -> None:
+    """Up during the warm-up, then half a cosine, whose last step is the last one of the last epoch."""
+    shared = training(data, recipe=RECIPE.with_(warmup=0.25))
+    rates = []
+    for number in range(RECIPE.epochs):
+        shared.start_epoch(number)
+        for _ in range(shared.steps):
+            shared.train(even_weights())
+            rates.append(shared.optimizer.param_groups[0]["lr"] / RECIPE.learning_rate)
+    steps = len(rates)
+    assert steps == RECIPE.epochs * shared.steps
+    assert rates.index(max(rates)) == steps // 4
+    assert max(rates) == pytest.approx(1)
+    assert rates[steps * 5 // 8] == pytest.approx(0.5, abs=0.02)
+    assert 0 < rates[-1] < 0.01
+
+
 def test_held_out_samples_are_never_trained_on(data: TrainingData) -> None:
     """In any epoch; and every other sample is, once in each of them."""
     data = numbered(data)
