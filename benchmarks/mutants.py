@@ -50,6 +50,10 @@ HONESTY = HERE / "honesty_mutants.toml"
 WORK = ROOT / "build" / "mutants"
 PARTS = {"cost": "nas/cost", "budget": "nas/budget.py", "submission": "nas/submission"}
 PARTS |= {room: f"nas/{room}" for room in ("plan", "export", "harness", "tasks", "training", "engines", "models")}
+C_PROGRAMS = (
+    *(f"export/test_c_program::test_{name}" for name in ("dense", "random", "weights", "padding", "a_", "softmax")),
+    *("export/test_c_program::test_operators", "export/test_c_program::test_the_trained", "export/test_c_layers"),
+)
 TESTS = {
     "nas/budget.py": ("test_budget",),
     "nas/submission/checker.py": ("submission/test_checker",),
@@ -130,8 +134,9 @@ TESTS = {
     "nas/harness/tflm.py": ("harness/test_tflm", "harness/test_runtimes"),
     **dict.fromkeys(
         (f"nas/export/c/{path.name}" for path in (ROOT / "nas/export/c").glob("*.py")),
-        ("export/test_c_program", "cost/test_instructions", "harness/test_emulator"),
+        C_PROGRAMS,
     ),
+    "nas/export/c/synthetic.py": ("export/test_c_layers", "cost/test_instructions"),
     "nas/export/c/protocol.py": ("harness/mlperf/test_firmware",),
     "nas/export/convert_worker.py": ("export/test_tflite", "export/test_int8_file"),
     "nas/export/flatbuffer.py": ("export/test_flatbuffer", "export/test_slim_foreign", "export/test_model_reader"),
@@ -155,7 +160,7 @@ TESTS = {
     "nas/engines/tpe.py": ("engines/test_engines",),
     "nas/engines/usage.py": ("engines/test_repair", "engines/test_spread"),
 }
-"""Module -> the tests that are about it; of others those of its name, or all of its room."""
+"""Module -> the tests that are about it, or beginnings of their names; of others those of its name or of its room."""
 PLAIN = "test_plain_data"  # is about all of them
 IN_PROCESSES_OF_THEIR_OWN = (
     "nas/export/convert_worker.py",
@@ -368,7 +373,8 @@ def mutants_of(file: Path, part: str) -> Iterator[Mutant]:
 
 
 def _tests(file: str) -> tuple[str, ...]:
-    return tuple(f"tests/{name}.py" for name in (PLAIN, *(TESTS.get(file) or _tests_of_room(file))))
+    named = (name.partition("::") for name in (PLAIN, *(TESTS.get(file) or _tests_of_room(file))))
+    return tuple(f"tests/{path}.py{mark}{test}" for path, mark, test in named)
 
 
 def _tests_of_room(file: str) -> list[str]:
