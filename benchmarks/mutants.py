@@ -38,7 +38,7 @@ import tomllib
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -443,18 +443,18 @@ def equivalents() -> dict[str, str]:
 
 
 class Plugin:
-    """Runs a choice of the collected tests in a given order, and remembers which one failed."""
+    """Runs the collected tests that are wanted, the quick ones first, and remembers which one failed."""
 
-    def __init__(self, order: Sequence[str] | None, exports: Path) -> None:
-        self.order = None if order is None else {name: place for place, name in enumerate(order)}
+    def __init__(self, exports: Path, wanted: Sequence[str] = ("",), took: Mapping[str, float] | None = None) -> None:
+        self.wanted, self.took = tuple(wanted), took or {}
         self.exports, self.failed, self.seconds = exports, "", dict[str, float]()
         self.ran = 0
 
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Leave out what is not asked for. Exporting a network takes 6 s and asks for no cost: it is done once."""
-        if self.order is not None:
-            order = self.order
-            items[:] = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
+        place = {test: number for number, test in enumerate(chosen(self.wanted, self.took))}
+        items[:] = [item for item in items if item.nodeid.startswith(self.wanted)]
+        items.sort(key=lambda item: place.get(item.nodeid, -1))
         for module in config.pluginmanager.get_plugins():  # sys.modules has but one of all that are called conftest
             if hasattr(module, "CASES") and hasattr(module, "export"):
                 module.export = self._cached(module.export)
@@ -521,12 +521,12 @@ class Tree:
                 shutil.copy2(source, target)
 
     def run(
-        self, words: Sequence[str], order: Sequence[str] | None, limit: float, result: Path, compiles: bool = False
+        self, tests: Sequence[str], only: str, limit: float, result: Path, took: Mapping[str, float] | None = None
     ) -> Outcome:
-        """Run tests in a fork, until one fails; keep what Python compiles, which of a fault must not be."""
+        """Run tests in a fork, until one fails; what Python compiles of a fault must not be kept."""
         start = time.monotonic()
         result.unlink(missing_ok=True)
-        if not forked(lambda: self._child(words, order, result, compiles), limit):
+        if not forked(lambda: self._child(tests, only, result, took), limit):
             return Outcome("timeout", "", time.monotonic() - start, 0)
         seconds = time.monotonic() - start
         if not result.is_file():  # it died: a fault that crashes is noticed
@@ -535,23 +535,31 @@ class Tree:
         if found["code"] and not found["failed"]:
             sys.exit(f"pytest ends with {found['code']} though no test failed")
         if not found["ran"] and not found["failed"]:
-            sys.exit(f"every test is skipped: {words}")
+            sys.exit(f"every test is skipped: {tests}")
         return Outcome("killed" if found["code"] else "survived", found["failed"], seconds, found["ran"])
 
-    def _child(self, words: Sequence[str], order: Sequence[str] | None, result: Path, compiles: bool) -> None:
-        self.enter(compiles)
+    def _child(self, tests: Sequence[str], only: str, result: Path, took: Mapping[str, float] | None) -> None:
+        self.enter(compiles=False)
         import pytest
 
-        plugin = Plugin(order, self.exports)
-        code = pytest.main([*self.words(), "-x", *words], plugins=[plugin])
+        plugin = Plugin(self.exports, tests, took)
+        code = pytest.main([*self.words(only), "-x", *files_of(tests)], plugins=[plugin])
         found = {"code": int(code), "failed": plugin.failed, "ran": plugin.ran, "seconds": plugin.seconds}
         result.write_text(json.dumps(found))
 
-    def words(self) -> list[str]:
+    def words(self, only: str) -> list[str]:
         """Flags of pytest."""
         early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins are imported already
         few = ["-q", "-p", "no:cacheprovider", "--no-header", "--capture=no", "--sweep"]
-        return [*few, "-o", "tmp_path_retention_policy=failed", "-W", early, f"--rootdir={self.root}"]
+        return [
+            *few,
+            "-o",
+            "tmp_path_retention_policy=failed",
+            "-W",
+            early,
+            f"--rootdir={self.root}",
+            *(["-k", only] if only else []),
+        ]
 
     def enter(self, compiles: bool) -> None:
         """Make the copy the place from which ``nas`` comes, also for processes that tests start."""
@@ -769,15 +777,9 @@ def test(todo: Sequence[Mutant], again: Collection[str], log: Path, only: str) -
             sys.exit("no test was run")
     known = logged(log)
     rest = [mutant for mutant in todo if mutant.name not in known or mutant.name in again]
-    limits = dict[tuple[str, ...], float]()
-    for tests in {mutant.tests for mutant in rest}:
-        first = next(mutant for mutant in rest if mutant.tests == tests)
-        sound = examine(tree, replace(first, text=(ROOT / first.file).read_text()), only, SLOW_SECONDS)
-        if sound.status != "survived":
-            sys.exit(f"the tests of {first.file} fail without a fault")
-        limits[tests] = SLACK_SECONDS + TIMES_SLOWER * sound.seconds
+    took = seconds_without_fault(tree, rest, only)
     for number, mutant in enumerate(rest, 1):
-        outcome = examine(tree, mutant, only, limits[mutant.tests])
+        outcome = examine(tree, mutant, only, took)
         note(log, mutant, outcome)
         say(f"{number}/{len(rest)} {outcome.status:9} {outcome.seconds:5.1f} s  {mutant.name}")
 
@@ -787,10 +789,9 @@ def serve(tree: Tree, mutants: Sequence[Mutant], log: Path, only: str) -> None:
     tree.enter(compiles=True)
     import pytest
 
-    tests = sorted({test.split("::")[0] for mutant in mutants for test in mutant.tests})
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
     pytest.main(
-        [*tree.words(), *(["-k", only] if only else []), *tests],
-        plugins=[Plugin(None, tree.exports), Server(mutants, log, tree)],
+        [*tree.words(only), *files_of(tests)], plugins=[Plugin(tree.exports, tests), Server(mutants, log, tree)]
     )
     say("the tests do not run")
 
@@ -822,11 +823,29 @@ def say(text: str) -> None:
     os.write(shown[-1], f"{text}\n".encode())
 
 
-def examine(tree: Tree, mutant: Mutant, only: str, limit: float) -> Outcome:
-    """Run the tests of its module on one mutant, written into the tree, for so many seconds at most."""
+def seconds_without_fault(tree: Tree, mutants: Sequence[Mutant], only: str) -> dict[str, float]:
+    """Run the tests of all these mutants once in a process of its own; returns how long each took."""
+    if not mutants:
+        return {}
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    outcome = tree.run(tests, only, SLOW_SECONDS, WORK / "result.json")
+    if outcome.status != "survived":
+        sys.exit(f"{outcome.by} fails without a fault")
+    took: dict[str, float] = json.loads((WORK / "result.json").read_text())["seconds"]
+    return took
+
+
+def files_of(tests: Collection[str]) -> list[str]:
+    """The files in which tests are."""
+    return sorted({test.partition("::")[0] for test in tests})
+
+
+def examine(tree: Tree, mutant: Mutant, only: str, took: Mapping[str, float]) -> Outcome:
+    """Run the tests of its module on one mutant, written into the tree."""
     held = tree.replace(mutant.file, mutant.text)
+    limit = SLACK_SECONDS + TIMES_SLOWER * sum(took[test] for test in chosen(mutant.tests, took))
     try:
-        return tree.run([*mutant.tests, *(["-k", only] if only else [])], None, limit, WORK / "result.json")
+        return tree.run(mutant.tests, only, limit, WORK / "result.json", took)
     finally:
         tree.replace(mutant.file, held)
 
