@@ -120,7 +120,7 @@ TESTS = {
     "nas/training/worker.py": ("training/test_parallel",),
     "nas/harness/cores.py": ("harness/test_emulator", "harness/mlperf/test_firmware"),
     "nas/harness/firmware.py": ("harness/test_emulator", "harness/mlperf/test_firmware"),
-    "nas/harness/host.py": ("cli/test_c_command",),
+    "nas/harness/host.py": ("harness/test_host", "cli/test_c_command"),
     "nas/harness/identity.py": ("harness/test_identity", "export/test_slim_foreign"),
     "nas/harness/litert.py": ("harness/test_runtimes", "harness/test_score"),
     "nas/harness/mlperf/firmware_link.py": ("harness/mlperf/test_firmware",),

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+from typing import Any
+
 import pytest
+from made_networks import dense_network
 
 from nas.errors import ValidationError
 from nas.harness import tflm
@@ -26,3 +30,12 @@ def test_a_small_arena_is_told_and_does_not_end_the_process(model: bytes, monkey
     monkeypatch.setattr(tflm, "ample_arena_bytes", lambda model: 256)
     with pytest.raises(ValidationError, match="refuses the model"):
         measure_arena(model)
+
+
+def test_a_model_that_takes_too_long_to_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: Any, **__: Any) -> None:
+        raise subprocess.TimeoutExpired("python", 120)
+
+    monkeypatch.setattr(tflm.subprocess, "run", late)
+    with pytest.raises(ValidationError, match="TensorFlow Lite Micro does not load the model within 120 s"):
+        measure_arena(dense_network(0, 4, 3))
