@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from nas.tasks import builtin_images
-from nas.tasks.base import DataSet, Split
+from nas.tasks.base import DataSet, Split, fingerprint
 from nas.tasks.builtin_images import (
     BUILTIN_NOTICE,
     CLASSES,
@@ -46,6 +47,19 @@ def test_it_is_always_the_same(data: DataSet, monkeypatch: pytest.MonkeyPatch) -
     assert generate().fingerprint == data.fingerprint
     monkeypatch.setattr(builtin_images, "SEED", builtin_images.SEED + 1)
     assert generate().fingerprint != data.fingerprint
+
+
+def test_a_fingerprint_is_that_of_the_pixels_and_labels(data: DataSet) -> None:
+    """16 hexadecimal digits, which stand in records of runs."""
+    assert re.fullmatch("[0-9a-f]{16}", data.fingerprint)
+    split = Split(data.test.features.copy(), data.test.labels.copy())
+    before = fingerprint(split)
+    assert before == fingerprint(data.test)
+    split.features[0, 0, 0, 0] ^= 1
+    assert fingerprint(split) != before
+    split.features[0, 0, 0, 0] ^= 1
+    split.labels[0] ^= 1
+    assert fingerprint(split) != before
 
 
 def test_no_image_is_there_twice(data: DataSet) -> None:
