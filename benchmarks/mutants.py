@@ -107,6 +107,7 @@ TESTS = {
     "nas/tasks/evaluation.py": ("tasks/test_evaluation_files", "tasks/test_ad"),
     "nas/tasks/keyword_recordings.py": ("tasks/test_keywords",),
     "nas/tasks/keyword_speech.py": ("tasks/test_keywords",),
+    "nas/tasks/kws.py": ("tasks/test_kws", "tasks/test_builtin_speech"),
     "nas/tasks/pieces.py": ("tasks/test_ad",),
     "nas/tasks/settings.py": ("tasks/test_audio_features", "tasks/test_kws", "tasks/test_feature_cache"),
     "nas/tasks/sources.py": ("tasks/test_kws", "tasks/test_ic", "tasks/test_vww", "tasks/test_ad"),

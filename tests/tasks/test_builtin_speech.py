@@ -31,6 +31,7 @@ def data(cache: Path) -> DataSet:
 def test_every_class_is_there_in_every_split(data: DataSet) -> None:
     for split, count in ((data.train, 150), (data.validation, 40), (data.test, 60)):
         assert np.bincount(split.labels).tolist() == [count] * 12
+    assert get_task("kws").training_samples("builtin") == len(data.train)
 
 
 def test_it_says_that_it_is_synthetic(data: DataSet) -> None:

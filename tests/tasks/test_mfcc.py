@@ -50,6 +50,11 @@ def test_it_is_what_tensorflow_computes(name: str, settings: FeatureSettings) ->
     np.testing.assert_allclose(found[0, ..., 0], truth, atol=2e-4)
 
 
+@pytest.mark.parametrize(("frame", "points"), [(1, 1), (480, 512), (512, 512), (513, 1024), (640, 1024)])
+def test_spectra_have_the_next_power_of_two_of_points(frame: int, points: int) -> None:
+    assert FeatureSettings(frame_samples=frame).fft_points == points
+
+
 def test_a_clip_does_not_depend_on_its_batch() -> None:
     clips = np.random.default_rng(0).integers(-3000, 3000, (130, 16_000)).astype(np.int16)
     together = mfcc(normalize(clips))
