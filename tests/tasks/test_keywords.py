@@ -61,6 +61,7 @@ def test_keywords_that_sound_the_same_are_refused(tmp_path: Path) -> None:
 
 def test_unknown_has_what_is_easily_confused_but_no_keyword() -> None:
     assert {"lamp", "on", "on lamp"} <= set(near_texts("lamp on"))
+    assert not any(keyword in near_texts(keyword) for keyword in ("lamp", "lamp on", "turn the lamp on"))
     texts = write_unknown([*LAMP, "for"], 300, np.random.default_rng(0))
     sounds = pronounce(sorted({*texts, *LAMP, "for"}))
     taken = frozenset().union(*(sounds[keyword] for keyword in (*LAMP, "for")))
