@@ -222,6 +222,10 @@ FILE = "test/normal_id_01_00000102"
             lambda root: (root / f"{FILE}_hist_librosa.bin").write_bytes(b"\xff" * 102_400),
             r"00000102_hist_librosa.bin: holds values that are no numbers",
         ),
+        (
+            lambda root: (root / f"{FILE}_hist_librosa.bin").write_bytes(bytes(102_396) + b"\x00\x00\x80\x7f"),
+            r"00000102_hist_librosa.bin: holds values that are no numbers",  # the last one is infinite
+        ),
     ],
 )
 def test_what_is_wrong_is_told(folder: Path, spoil: Callable[[Path], object], message: str) -> None:

@@ -52,6 +52,17 @@ def test_label_of(name: str, label: int) -> None:
     assert label_of(name) == label
 
 
+def test_only_wav_files_are_clips(folder: Path) -> None:
+    before = take_inventory(folder)
+    (folder / "yes" / "notes.txt").write_text("no clip")
+    (folder / "yes" / "old.wav").mkdir()
+    (folder / ".hidden").mkdir()
+    (folder / "yes" / "a.WAV").write_bytes((folder / next(iter(before.clips["train"]))).read_bytes())
+    after = take_inventory(folder)
+    assert set(after.clips["train"]) - set(before.clips["train"]) == {"yes/a.WAV"}
+    assert (after.clips["test"], after.recordings) == (before.clips["test"], before.recordings)
+
+
 def test_lists_decide_the_split(folder: Path) -> None:
     clips = take_inventory(folder).clips
     assert {split: len(names) for split, names in clips.items()} == {

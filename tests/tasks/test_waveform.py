@@ -11,6 +11,7 @@ from nas.tasks.waveform import (
     Clips,
     Samples,
     fixed_length,
+    full_scale,
     joined,
     lazy_clips,
     random_windows,
@@ -34,6 +35,27 @@ def test_unfit_file(tmp_path: Path, write_wav: Callable[..., None], options: dic
     with pytest.raises(DataError, match=message) as caught:
         read_wav(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_the_lowest_sample_is_full_scale() -> None:
+    found = full_scale(np.array([-32768, 0, 16384], np.int16))
+    assert found.dtype == np.float32
+    assert found.tolist() == [-1.0, 0.0, 0.5]
+
+
+def test_clips_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    """In their order, whether they are files or samples that are there already."""
+    read: list[Path] = []
+
+    def note(path: Path) -> np.ndarray:
+        read.append(path)
+        return np.full(3, int(path.name), np.int16)
+
+    clips = lazy_clips([tmp_path / "1", np.full(2, 7, np.int16), tmp_path / "5"], np.array([0, 1, 0]), note)
+    assert read == []
+    assert [clip.tolist() for clip in clips.read(1, 3)] == [[7, 7], [5, 5, 5]]
+    assert read == [tmp_path / "5"]
+    assert clips.labels.tolist() == [0, 1, 0]
 
 
 def test_corrupt_file(tmp_path: Path) -> None:
