@@ -326,6 +326,28 @@ def test_groups_are_the_outer_loop_of_cmsis() -> None:
     assert check(file, 132, 100, kernels=Kernels.CMSIS_NN) is None  # each group lies on its own channels
 
 
+def by_four_channels(file: ModelFile) -> Events:
+    """``arm_depthwise_conv_3x3_s8.c`` without MVE: four channels of a pixel at a time, the rest singly."""
+    _, out_h, out_w, channels = file.tensors[1].shape
+    for pixel in range(out_h * out_w):
+        channel = 0
+        while channel < channels:
+            some = range(channel, channel + (4 if channel + 4 <= channels else 1))
+            yield from window(file, pixel, some)
+            yield from (("write", pixel * channels + c) for c in some)
+            channel = some.stop
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(4, 2, 8), (4, 2, 6), (5, 3, 4), (3, 5, 5)])
+def test_depthwise_convolution_of_cmsis_agrees_with_its_events(height: int, width: int, channels: int) -> None:
+    """On a map two pixels wide, the plain C code needs more than the blocks of four pixels of MVE."""
+    file = depthwise(height, width, channels, 3)
+    distance = tight_distance(file, Kernels.CMSIS_NN)
+    assert is_safe(by_four_channels(file), distance)
+    assert is_safe(columns(file, 4), distance)
+    assert not (is_safe(by_four_channels(file), distance - 1) and is_safe(columns(file, 4), distance - 1))
+
+
 def test_channels_of_a_depthwise_convolution_are_blocked_with_mve() -> None:
     for channels, safe in ((124, True), (125, False)):
         found = check(depthwise(4, 4, channels, 3), 1_000, 200, kernels=Kernels.CMSIS_NN)
