@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from made_networks import random_network, with_unsafe_plan
 from numpy.testing import assert_array_equal
 
-from nas.errors import InputError
+from nas.errors import InputError, ValidationError
 from nas.export.c.emit import layer_names
 from nas.export.c.program import Program, make_program
 from nas.harness import firmware, qemu
@@ -125,6 +126,21 @@ def test_an_image_of_weights_and_kernels() -> None:
     image = build_image(program, find_core("cortex-m4"))
     assert image.static_bytes == program.arena_bytes
     assert image.flash_bytes < len(model) + 12_000  # the kernels; TFLM's take several times as much
+
+
+@needs_compiler
+def test_a_core_that_stops_in_the_wrong_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it begins where no memory is."""
+    program = make_program(random_network(0), "net")
+    core = EmulatedCore(program, build_image(program, find_core("cortex-m4")))
+    monkeypatch.setattr(core, "_run_at", 0x7000_0000)
+    with pytest.raises(ValidationError, match="the emulated cortex-m4 stopped at 0x70000000: Invalid memory fetch"):
+        core.run(np.zeros((1, *core.input_shape[1:]), np.int8))
+
+
+@pytest.mark.parametrize(("program", "version"), [("print(' gcc 13.2 ')", "gcc 13.2"), ("pass", "of unknown version")])
+def test_the_version_of_a_compiler_is_its_own_word(program: str, version: str) -> None:
+    assert firmware._version([sys.executable, "-c", program]) == version
 
 
 def test_missing_tools_are_named_with_the_way_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ class Device:
     def _type(self, piece: bytes) -> None:
         room = LONGEST_COMMAND - 1 - len(self._typed)
         self._typed += piece[: max(room, 0)]
-        if len(piece) > room:
+        if piece and len(piece) > room:
             self._typed[LONGEST_COMMAND - 1 :] = piece[-1:]
 
     def _answer(self, words: list[str]) -> Lines:

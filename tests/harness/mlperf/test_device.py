@@ -62,6 +62,7 @@ def test_boot(device: Device) -> None:
         ("timestamp", ["m-lap-us-1000"]),
         ("profile", ["m-profile-[ULPMark for tinyML Firmware V0.0.1]", "m-model-[kws01]"]),
         ("db load 490", ["m-[Expecting 490 bytes]"]),
+        ("db load 1", ["m-[Expecting 1 bytes]"]),
         ("db   load   490  ", ["m-[Expecting 490 bytes]"]),
         ("\r\n name\r\n", ["m-name-dut-[nas]"]),
         ("db 00ff", []),
@@ -131,6 +132,21 @@ def test_a_short_input_is_told_and_the_rest_of_the_last_one_stays(device: Device
     lines = told(device, "infer 1 0")
     assert lines[0] == "Input db has 3 elemented, expected 20"
     assert lines[-1] == "m-results-[37.000,0.667]"
+
+
+def test_a_print_of_whole_rows_ends_without_an_empty_line(device: Device) -> None:
+    told(device, "db load 16", "db " + "01" * 16)
+    assert told(device, "db print") == ["m-buffer-01-01-01-01-01-01-01-01"] * 2
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 10])
+def test_a_command_that_is_too_long_may_come_in_pieces(device: Device, pieces: int) -> None:
+    text = b"x" * (LONGEST_COMMAND + 40) + b"y"
+    size = -(-len(text) // pieces)
+    for start in range(0, len(text), size):
+        assert device.receive(text[start : start + size]) == b""
+    told_here = device.receive(b"%").decode().split("\r\n")
+    assert told_here[0] == f"e-[Unknown command: {'x' * (LONGEST_COMMAND - 1)}y]"
 
 
 def test_of_a_command_that_is_too_long_the_last_place_is_overwritten(device: Device) -> None:

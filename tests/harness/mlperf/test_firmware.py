@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
+from nas.export.c.program import make_program
 from nas.export.onnx_export import export_onnx
 from nas.export.tflite import convert_int8
 from nas.harness import firmware, qemu
 from nas.harness.cores import CORES, Core
 from nas.harness.mlperf.device import Device
+from nas.harness.mlperf.firmware_link import FirmwareLink
 from nas.harness.mlperf.runner import DirectLink, Runner
 from nas.harness.tflm import TflmModel
 from nas.models.network import build_network
@@ -147,6 +149,12 @@ def test_a_board_that_speaks_the_protocol_itself(task: str, core: Core, request:
     link.close()
     assert answer.results == pytest.approx(here.infer(2, 1).results, abs=0 if task == "kws" else 0.0011)
     assert (answer.microseconds > 0) == (core.name != "cortex-m55")  # whose time nobody knows
+
+
+def test_a_board_needs_qemu(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match=r"no qemu-system-arm for cortex-m4 \(Debian: apt install qemu-system-arm\)"):
+        FirmwareLink(make_program(network.read_bytes(), "net"), CORES["cortex-m4"], {}, 1.0)
 
 
 def test_what_has_no_protocol_in_c(network: Path, tmp_path: Path) -> None:
