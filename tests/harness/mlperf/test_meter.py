@@ -186,6 +186,17 @@ def test_a_meter_that_refuses_or_is_none() -> None:
         Lpm01a(shield, 3.3)
 
 
+def test_what_a_meter_says_besides_is_no_answer() -> None:
+    class Chatty(PowerShield):
+        def send(self, data: bytes) -> None:
+            self.say("PowerShield > one moment")
+            super().send(data)
+
+    shield = Chatty()
+    Lpm01a(shield, 1.8).close()
+    assert shield.sent[-1] == "hrc"
+
+
 def test_a_pin_that_is_not_wired(folder: Path) -> None:
     shield = PowerShield()
     session = started(folder, shield, Board(shield, 10, wired=False))
