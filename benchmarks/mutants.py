@@ -189,6 +189,7 @@ HEAVY_TOO = (
 )
 SLACK_SECONDS = 30.0  # on top of five times what the tests took, after which a mutant counts as hanging
 TIMES_SLOWER = 5.0
+FORK_SECONDS, TIMES_SLOWER_IN_A_FORK = 10.0, 3.0  # likewise in a fork; then a process of its own decides
 SLOW_SECONDS = 1800.0  # for tests without a fault in a process of their own
 
 
@@ -683,7 +684,7 @@ class Server:
             except BaseException:
                 result.write_text(json.dumps(["error", traceback.format_exc(), 0]))
 
-        ended = forked(work, SLACK_SECONDS + TIMES_SLOWER * sum(self.seconds[test] for test in tests))
+        ended = forked(work, FORK_SECONDS + TIMES_SLOWER_IN_A_FORK * sum(self.seconds[test] for test in tests))
         seconds = time.monotonic() - start
         if not ended or not result.is_file():
             return None
