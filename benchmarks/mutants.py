@@ -132,6 +132,7 @@ TESTS = {
     "nas/harness/litert.py": ("harness/test_runtimes", "harness/test_score"),
     "nas/harness/mlperf/firmware_link.py": ("harness/mlperf/test_firmware",),
     "nas/harness/mlperf/pty.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
+    "nas/harness/mlperf/runner.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
     "nas/harness/mlperf/serial_port.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
     "nas/harness/mlperf/session.py": ("harness/mlperf/test_runner", "harness/mlperf/test_meter"),
     "nas/harness/onnx_runtime.py": ("harness/test_runtimes", "pipeline/test_parity_gate"),
