@@ -354,6 +354,14 @@ def test_a_link_is_made_and_taken_away(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_that_is_listed_and_not_there(folder: Path) -> None:
+    (folder / "2.bin").unlink()
+    session = started(DirectLink(device()), folder)
+    with pytest.raises(DataError, match=r"y_labels.csv: '2.bin' is not there; unpack the evaluation files again"):
+        session.accuracy(nothing)
+    assert len(session.rows) == 2  # what was measured before is kept
+
+
 @pytest.mark.parametrize("text", ["", "0.bin,3", "0.bin,3,x", "0.bin,3,1,4", "0.bin,3,1,0,4", "0.bin,3,1,4,0"])
 def test_a_list_that_cannot_be_read(text: str, folder: Path) -> None:
     (folder / "y_labels.csv").write_text(f"{text}\n")
