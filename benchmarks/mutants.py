@@ -38,6 +38,7 @@ import tomllib
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -601,7 +602,7 @@ shown = [1]  # where ``say`` writes, also once the output of tests goes nowhere
 
 
 def forked(work: Callable[[], None], limit: float) -> bool:
-    """Do it in a fork; whether that ended within so many seconds."""
+    """Do it in a fork; whether that ended within so many seconds. What it started ends with it."""
     start, child = time.monotonic(), os.fork()
     if child == 0:
         try:
@@ -609,13 +610,15 @@ def forked(work: Callable[[], None], limit: float) -> bool:
             work()
         finally:
             os._exit(1)
-    while time.monotonic() - start < limit:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return True
+    ended = False
+    while not ended and time.monotonic() - start < limit:
         time.sleep(0.005)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+        ended = os.waitpid(child, os.WNOHANG)[0] != 0
+    with suppress(ProcessLookupError):  # nothing of it is left
+        os.killpg(child, signal.SIGKILL)
+    if not ended:
+        os.waitpid(child, 0)
+    return ended
 
 
 class Server:
