@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_networks import make
+from made_networks import dense_network, make
 from numpy.testing import assert_array_equal
 
 from nas.errors import InputError
+from nas.export.c.emit import write_c
 from nas.export.c.layers import make_layer
 from nas.export.c.program import make_program
 from nas.export.c.source import Layer, read_source
@@ -144,6 +147,15 @@ def test_fused_activations_are_bounds_on_the_grid_of_the_output(activation: int,
 
     fields = layer_of(build).fields
     assert (fields["low"], fields["high"]) == (low, high)
+
+
+def test_weights_are_aligned_as_kernels_load_them(tmp_path: Path) -> None:
+    """Four at once: on a Cortex-M0 a word that does not begin at a multiple of four bytes ends the program."""
+    write_c(make_program(dense_network(0, 7, 5), "net"), tmp_path)
+    tables = re.findall(r"static const (\w+) (NAS_ALIGNED\(4\) )?(\w+)\[\]", (tmp_path / "net.c").read_text())
+    assert {name for _, _, name in tables} > {"layer_00_fully_connected_weights"}
+    assert all(bool(aligned) == (kind == "int8_t") for kind, aligned, _ in tables)
+    assert {kind for kind, _, _ in tables} == {"int8_t", "int32_t"}
 
 
 ARCHITECTURE = Architecture(
