@@ -149,6 +149,48 @@ def test_fused_activations_are_bounds_on_the_grid_of_the_output(activation: int,
     assert (fields["low"], fields["high"]) == (low, high)
 
 
+def test_a_fused_relu_begins_at_zero_on_the_finest_grid() -> None:
+    def build(m: Any) -> int:
+        x, y = m.tensor((1, 3), scales=[1e-4]), m.tensor((1, 3), scales=[1e-4])
+        z = m.tensor((1, 3), scales=[1e-4], zero_point=-30)
+        return int(m.op("ADD", (x, y), z, "AddOptions", fusedActivationFunction=1))
+
+    fields = layer_of(build).fields
+    assert (fields["low"], fields["high"]) == (-30, 127)
+
+
+@pytest.mark.parametrize("zero_point", [-128, -5, 0, 127])
+def test_a_mean_of_zeros_is_zero(zero_point: int) -> None:
+    """The sum of all values that stand for zero, and the bias, are nothing."""
+
+    def build(m: Any) -> int:
+        x, y = m.tensor((1, 4, 5, 6), scales=[0.5], zero_point=zero_point), m.tensor((1, 6), scales=[0.5])
+        return int(m.op("MEAN", (x, m.constant([1, 2])), y, "ReducerOptions", keepDims=False))
+
+    fields = layer_of(build).fields
+    assert 20 * zero_point + fields["bias"] == 0
+
+
+@pytest.mark.parametrize(("zero_point", "reach"), [(0, 128), (100, 228), (-128, 255), (127, 255), (-10, 137)])
+def test_sums_may_come_up_to_thirty_bits(zero_point: int, reach: int) -> None:
+    """16 weights of 1, times the value that is furthest from the zero point, and a bias."""
+
+    def build(bias: int) -> Callable[[Any], int]:
+        def convolve(m: Any) -> int:
+            output = convolution(m, bias=bias)
+            m.graph.tensors[0].quantization.zeroPoint[:] = zero_point
+            return output
+
+        return convolve
+
+    most = (1 << 30) - 1 - 16 * reach
+    for bias in (most, -most):
+        assert layer_of(build(bias)).kernel == "conv"
+    for bias in (most + 1, -most - 1):
+        with pytest.raises(InputError, match="sums of up to 1,073,741,824 are beyond the 1,073,741,824"):
+            layer_of(build(bias))
+
+
 def test_weights_are_aligned_as_kernels_load_them(tmp_path: Path) -> None:
     """Four at once: on a Cortex-M0 a word that does not begin at a multiple of four bytes ends the program."""
     write_c(make_program(dense_network(0, 7, 5), "net"), tmp_path)
