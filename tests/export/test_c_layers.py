@@ -191,6 +191,16 @@ def test_sums_may_come_up_to_thirty_bits(zero_point: int, reach: int) -> None:
             layer_of(build(bias))
 
 
+@pytest.mark.parametrize(("inputs", "filled"), [(7, 8), (8, 8), (9, 12), (1, 4)])
+def test_rows_of_weights_are_filled_to_words(inputs: int, filled: int) -> None:
+    """With zeros behind them, and no row more."""
+    program = make_program(dense_network(0, inputs, 5), "net")
+    weights = program.layers[0].fields["weights"].values
+    assert weights.shape == (5, filled)
+    assert not weights[:, inputs:].any()
+    assert weights[:, :inputs].any()
+
+
 def test_weights_are_aligned_as_kernels_load_them(tmp_path: Path) -> None:
     """Four at once: on a Cortex-M0 a word that does not begin at a multiple of four bytes ends the program."""
     write_c(make_program(dense_network(0, 7, 5), "net"), tmp_path)
