@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import flatbuffers
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from made_networks import make
 
 from nas.errors import InputError
-from nas.export.flatbuffer import input_detail, operator_names, output_detail, tensors
+from nas.export.flatbuffer import TensorDetail, input_detail, load, operator_names, output_detail, tensors
 
 
 def test_reading_a_reference_network(reference_models: dict[str, bytes]) -> None:
@@ -35,6 +39,45 @@ def test_other_files_are_refused(data: bytes) -> None:
 def test_a_truncated_file_is_refused(model: bytes) -> None:
     with pytest.raises(InputError, match="damaged"):
         tensors(model[: len(model) // 2])
+
+
+def one_relu(outputs: int = 1, **tensor: Any) -> bytes:
+    m = make.Model()
+    x = m.tensor((1, 4), **{"scales": [0.5], "zero_point": -3, **tensor})
+    y = m.op("RELU", (x,), m.tensor((1, 4), scales=[0.25], zero_point=7))
+    return bytes(m.pack([x], [y][:outputs]))
+
+
+def test_first_input_and_output() -> None:
+    assert input_detail(one_relu()) == TensorDetail((1, 4), "int8", 0.5, -3)
+    assert output_detail(one_relu()) == TensorDetail((1, 4), "int8", 0.25, 7)
+    with pytest.raises(InputError, match="the model has no output"):
+        output_detail(one_relu(outputs=0))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dtype"), [({"scales": [0.5, 0.25]}, "int8"), ({"dtype": "float32", "scales": None}, "float32")]
+)
+def test_an_input_needs_one_grid(tensor: dict[str, Any], dtype: str) -> None:
+    with pytest.raises(InputError, match=f"tensor 0 of the model is not quantised per tensor: {dtype}"):
+        input_detail(one_relu(**tensor))
+
+
+def test_a_file_that_names_one_table_over_and_over_is_refused() -> None:
+    """8 KB that would unpack into two thousand operator codes, and as well into millions."""
+    builder = flatbuffers.Builder(1024)
+    schema.OperatorCodeStart(builder)
+    code = schema.OperatorCodeEnd(builder)
+    schema.ModelStartOperatorCodesVector(builder, 2000)
+    for _ in range(2000):
+        builder.PrependUOffsetTRelative(code)
+    codes = builder.EndVector()
+    schema.ModelStart(builder)
+    schema.ModelAddVersion(builder, 3)
+    schema.ModelAddOperatorCodes(builder, codes)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    with pytest.raises(InputError, match=r"2,000 tables or more in 8,\d{3} bytes"):
+        load(bytes(builder.Output()))
 
 
 def test_importing_the_room_loads_no_framework() -> None:
