@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from made_networks import random_network
 
 from nas.errors import InputError
 from nas.export.flatbuffer import load
@@ -296,3 +297,17 @@ def test_a_damaged_second_subgraph_is_refused() -> None:
     broken = graph([tensor([4], buffer=77)], [], [])
     with pytest.raises(InputError, match="damaged TFLite model"):
         slim(pack([graph([tensor([4])], [0], [0]), broken], []))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_zero_points_lie_where_readers_take_words_of_eight_bytes(seed: int) -> None:
+    """A flatbuffer aligns each vector to its elements; C++ reads them in place."""
+    root = schema.Model.GetRootAs(slim(random_network(seed)), 0)
+    graph = root.Subgraphs(0)
+    found = [graph.Tensors(index).Quantization() for index in range(graph.TensorsLength())]
+    field = 10  # of zero_point in the table QuantizationParameters: its fourth field
+    places = [
+        each._tab.Vector(each._tab.Offset(field)) for each in found if each is not None and each.ZeroPointLength()
+    ]
+    assert len(places) > 5
+    assert all(place % 8 == 0 for place in places)
