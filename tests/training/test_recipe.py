@@ -17,7 +17,7 @@ from nas.tasks import get_task, task_names
 from nas.tasks.augmentation import Augmentation
 from nas.tasks.metric import Objective
 from nas.training.optimizer import make_optimizer, parameter_groups, set_learning_rate
-from nas.training.recipe import FOLDER, Recipe, load_recipe
+from nas.training.recipe import FOLDER, Distillation, Recipe, load_recipe
 
 KWS = get_task("kws")
 
@@ -45,7 +45,20 @@ def write(folder: Path, text: str, name: str = "mine") -> Path:
 def test_what_a_file_leaves_out_does_not_happen(tmp_path: Path) -> None:
     recipe = load_recipe(get_task("ad"), str(write(tmp_path, "")))
     assert (recipe.epochs, recipe.label_smoothing, recipe.mixup, recipe.average) == (3, 0, 0, 0)
+    assert (recipe.warmup, recipe.weight_decay, recipe.depthwise_decay, recipe.class_balance) == (0, 0, None, 0)
     assert (recipe.augment, recipe.objective) == (Augmentation(), Objective.RECONSTRUCT)
+
+
+def test_a_teacher_has_half_of_the_loss_at_twice_the_temperature(tmp_path: Path) -> None:
+    """The values that were measured, unless a file says otherwise."""
+    assert load_recipe(KWS, str(write(tmp_path, ""))).distillation == Distillation(share=0.5, temperature=2.0)
+
+
+def test_small_values_are_taken(tmp_path: Path) -> None:
+    text = "weight_decay = 0.01\ndepthwise_decay = 0.002\nmixup = 0.2\nwarmup = 0.1\nclass_balance = 0.5"
+    recipe = load_recipe(KWS, str(write(tmp_path, text)))
+    assert (recipe.weight_decay, recipe.depthwise_decay, recipe.mixup) == (0.01, 0.002, 0.2)
+    assert (recipe.warmup, recipe.class_balance) == (0.1, 0.5)
 
 
 @pytest.mark.parametrize("name", list_files(FOLDER))
