@@ -19,9 +19,9 @@ from nas.space.many import BoolArray, IntArray, choices_of
 
 UNEVEN = 0.3  # standard deviation of the logarithm of a width, as a multiple of what all widths of a network share
 WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is not the widest
-HALVINGS = 12  # of the interval in which it is sought: a thousandth of the range
+DIVISIONS, PARTS = 3, 16  # of the interval in which it is sought: a thousandth of the range
 ROUNDS = 4  # of draws; where most depths do not fit, fewer networks come out than were asked for
-AT_ONCE = 16  # draws of which the first new one is taken: of one structure, they are costed in the time of one
+TRIES = 64  # draws before it is given up that one is new
 MOST_EVEN = 64  # even networks; where there are more, all stages have their depths at the same share of their range
 
 
@@ -63,11 +63,8 @@ def draw_filling(
     Depths and kernels are drawn evenly from all that there are, widths around even proportions.
     """
     draws = np.random.default_rng(rng.randrange(2**63))
-    for _ in range(ROUNDS):
-        drawn = draws.integers(_counts(space), size=(AT_ONCE, len(space.decisions)))
-        of_stages = [decision.block == 0 for decision in space.decisions]
-        drawn[:, of_stages] = drawn[0, of_stages]
-        for row in _largest(space, budget, drawn, _proportions(drawn.shape, draws), np.full(AT_ONCE, share)):
+    for _ in range(TRIES):
+        for row in _scaled(space, budget, np.full(1, share), draws):
             network = space.architecture(choices_of(space, row))
             if network not in known:
                 return network
@@ -140,11 +137,13 @@ def _largest(
         widths = np.rint(np.minimum(scale[:, None] * proportions, 1) * (counts - 1)).astype(np.int64)
         return np.where(is_width, widths, drawn)
 
-    low, high = np.zeros(len(wanted)), np.full(len(wanted), WIDEST)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        fits = used(space, budget, at(middle)) <= wanted
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    low, width = np.zeros(len(wanted)), WIDEST
+    for _ in range(DIVISIONS):
+        width /= PARTS
+        scales = low + width * np.arange(1, PARTS)[:, None]  # (parts, networks): costing them together saves time
+        rows = np.concatenate([at(scale) for scale in scales])
+        fits = (used(space, budget, rows).reshape(scales.shape) <= wanted) & (scales <= WIDEST)
+        low = np.maximum(low, np.where(fits, scales, 0).max(axis=0))
     rows = at(low)
     return rows[excess(space, budget, rows) <= 0]
 
