@@ -37,6 +37,7 @@ NAS = (sys.executable, "-c", "from nas.cli.app import main; main()")
 REFERENCE = ROOT / "exported" / "reference" / "kws-64kb"
 GIVEN = {"RUN": "run", "NAME": "some-organisation", "DIR": "speech_commands"}
 OUTSIDE = re.compile(r"^[A-Z]{3,}$|/dev/|HOST|user:password|^FILE|qemu:|^--pty$|^--resume$")
+SHOWN = re.compile(r"^`(\S+\.toml)`:\n\n```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INTERRUPTED = 130
 SECONDS_TO_STOP = 120  # after Ctrl-C
 
@@ -83,8 +84,8 @@ def carry_out(printed: Printed, data: Path, out: Path, seconds: float, missing_r
     """One command, in the folder of its page."""
     line = {"page": printed.where, "command": str(printed)}
     folder = (out / re.sub(r"\W+", "-", printed.where)).resolve()
-    prepare(folder, data)
-    words = [GIVEN.get(word, word) for word in printed.words]
+    prepare(folder, data, ROOT / printed.where)
+    words = [GIVEN.get(word, word) for word in printed.words if not re.search(r"^\[|\]$", word)]  # may be repeated
     if runs := missing_runs & {*printed.words}:
         return {**line, "outcome": f"needs {' '.join(runs)}, which was stopped"}
     if missing := needed(printed, folder):
@@ -112,12 +113,15 @@ def stop(command: subprocess.Popen[str]) -> str:
         return command.communicate()[1]
 
 
-def prepare(folder: Path, data: Path) -> None:
-    """The names that the page may use: data, models, the reference networks, a run of the reader's."""
+def prepare(folder: Path, data: Path, page: Path) -> None:
+    """What the page may name: data, models, the reference networks, a run of the reader's, files that it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in (*data.iterdir(), ROOT / "exported"):
         if not (folder / path.name).exists():
             (folder / path.name).symlink_to(path)
+    for name, text in SHOWN.findall(page.read_text()):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
     if not (folder / "run").exists():
         shutil.copytree(REFERENCE, folder / "run")
 
@@ -127,7 +131,7 @@ def needed(printed: Printed, folder: Path) -> str:
     for flag, word in zip(("", *printed.words), printed.words, strict=False):
         if word not in GIVEN and OUTSIDE.search(word):
             return word
-        read = flag in ("--data", "--teacher") or (
+        read = flag in ("--data", "--teacher", "--check") or (
             flag == printed.words[0] and word.endswith((".tflite", "/", ".toml"))
         )
         if read and word != "builtin" and word not in GIVEN and not (folder / word).exists():
