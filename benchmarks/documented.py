@@ -129,6 +129,8 @@ def prepare(folder: Path, data: Path, page: Path) -> None:
 def needed(printed: Printed, folder: Path) -> str:
     """What is not here."""
     for flag, word in zip(("", *printed.words), printed.words, strict=False):
+        if flag == "--task" and "RUN" in printed.words and word != "kws":
+            return f"a run of {word}"
         if word not in GIVEN and OUTSIDE.search(word):
             return word
         read = flag in ("--data", "--teacher", "--check") or (
