@@ -86,7 +86,12 @@ TESTS = {
     ),
     "nas/cost/tflm_sizes.py": ("cost/test_kernel_states", "cost/test_file_cost", "cost/test_exported"),
     "nas/models/int8.py": ("models/test_int8", "test_reference_networks", "export/test_int8_file"),
-    "nas/models/quantized.py": ("training/test_calibration", "test_reference_networks", "export/test_int8_file"),
+    "nas/models/quantized.py": (
+        "models/test_quantized",
+        "training/test_calibration",
+        "test_reference_networks",
+        "export/test_int8_file",
+    ),
     "nas/plan/buffers.py": ("plan/test_buffers", "plan/test_planner", "cost/test_file_cost", "plan/test_problem"),
     "nas/plan/greedy.py": ("plan/test_many_greedy", "plan/test_planner", "cost/test_file_cost"),
     "nas/plan/placement.py": ("plan/test_planner", "plan/test_replay", "cli/test_plan_command"),
