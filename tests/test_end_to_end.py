@@ -119,7 +119,7 @@ def test_the_files_of_the_winner(unbroken: Run) -> None:
 
 def test_the_network_has_learnt_and_int8_keeps_it(unbroken: Run) -> None:
     winner = unbroken.report["winner"]
-    assert winner["float_score"] > 0.3  # four times chance; 0.43 and 0.62 measured, on two kinds of processor
+    assert winner["float_score"] > 0.3  # four times chance; 0.50 measured
     assert winner["int8_score"] == pytest.approx(winner["float_score"], abs=POINTS)
     assert winner["int8_score_tflm"] == pytest.approx(winner["int8_score"], abs=POINTS)
     assert winner["int8_score"] == winner["int8_correct"] / winner["int8_total"]
@@ -144,7 +144,7 @@ def test_no_one_can_take_it_for_a_real_result(unbroken: Run) -> None:
 def test_the_record_of_the_run(unbroken: Run) -> None:
     record = json.loads((unbroken.folder / "run.json").read_text())
     assert record["status"] == "done"
-    assert (record["request"]["flash"], record["request"]["seed"]) == ("64KB", 0)
+    assert (record["request"]["flash"], record["request"]["seed"]) == ("64KB", 1)
     assert len(record["space"]["sha256"]) == 64
     assert {"torch", "tensorflow", "tflite-micro", "onnx2tf", "optuna"} <= set(record["packages"])
     assert len(unbroken.candidates) == unbroken.report["search"]["candidates"] == 3
