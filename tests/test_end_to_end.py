@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SEARCH = [
     *("search", "--task", "kws", "--flash", "64KB", "--ops", "2M", "--data", "builtin", "--json", "--engine", "tpe"),
-    *("--trials", "3", "--epochs", "1", "--train-epochs", "12"),
+    *("--trials", "3", "--epochs", "1", "--train-epochs", "12", "--seed", "1"),
 ]
 WINNER_FILES = {
     "arch.json", "cost.json", "model.onnx", "model.tflite", "model_data.cc", "model_data.h", "model_ops.h",
