@@ -21,7 +21,7 @@ UNEVEN = 0.3  # standard deviation of the logarithm of a width, as a multiple of
 WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is not the widest
 DIVISIONS, PARTS = 3, 16  # of the interval in which it is sought: a thousandth of the range
 ROUNDS = 4  # of draws; where most depths do not fit, fewer networks come out than were asked for
-TRIES = 64  # draws before it is given up that one is new
+TRIES = 4  # draws before it is given up that one is new
 MOST_EVEN = 64  # even networks; where there are more, all stages have their depths at the same share of their range
 
 

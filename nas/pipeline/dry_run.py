@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics
+import random
 from dataclasses import dataclass
 from typing import Any
 
 from nas.cost.model import Cost, cost
 from nas.defaults import SCORE_PRICE
-from nas.engines.spread import candidates_to_be
+from nas.engines.sampling import sample_feasible
 from nas.pipeline.clock import EXPORT_SECONDS, TRAINING_SHARE, time_limit
 from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
 from nas.tasks.sources import resolve_source
@@ -18,7 +18,7 @@ from nas.units import format_bytes, format_ops, format_seconds
 # Inference ops per second at which 2 cores of a server train in float32, until a session measures its own: 5 to 17 G
 # measured on keyword networks; images with more channels train up to three times as fast.
 TRAINING_OPS_PER_SECOND = 10e9
-SAMPLES = 20  # feasible networks: their mean op count stands for a candidate, the largest for a winner
+SAMPLES = 20  # feasible networks: the op count of the largest stands for one that uses the budget
 SUBJECT = {
     Scoring.TRAINED: "a candidate",
     Scoring.INHERITED: "of weights that candidates inherit",
@@ -73,11 +73,11 @@ def estimate(
     plan: SearchPlan, samples: int, epochs: int, limit: float | None, ops_per_second: float = TRAINING_OPS_PER_SECOND
 ) -> Price:
     """The price of a search, in trainings of its first winner, at a speed of training in inference ops."""
-    options = plan.options
-    points = candidates_to_be(plan.space, plan.budget, SAMPLES, options.seed)
+    options, rng = plan.options, random.Random(plan.options.seed)
+    points = [sample_feasible(plan.space, plan.budget, rng) or plan.space.smallest() for _ in range(SAMPLES)]
     found = [cost(point.graph).ops for point in points]
-    trained = plan.scoring is Scoring.TRAINED  # then winners are no larger than candidates are; others use the budget
-    epoch = samples * (statistics.fmean(found) if trained else max(found)) / ops_per_second
+    trained = plan.scoring is Scoring.TRAINED
+    epoch = samples * max(found) / ops_per_second  # candidates and winners use the budget
     winner = plan.train_epochs * epoch
     training = winner * sum(1 / 2**part for part in range(options.pareto))
     count = math.inf if plan.limit is None else plan.limit
