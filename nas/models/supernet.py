@@ -359,12 +359,12 @@ def _shared_name(stage: StageSpec, kind: str, number: int) -> str:
 
 
 def _likeliest(options: Any, weights: Tensor | None) -> Any:
-    """The option that weighs most; the only one where nothing is decided."""
+    """Return the option that weighs most, or the only one."""
     return options[0 if weights is None else int(weights.argmax())]
 
 
 def _present(depth: Mix | None) -> Mix | None:
-    """Of numbers of blocks of which one is none: that one, or the others, whichever weigh more."""
+    """Decide whether a stage that may be left out is there, by the larger weight; keep the depths that remain."""
     if depth is None or depth.chosen[0] > 0 or len(depth.chosen) == 1:
         return depth
     if depth.shares[0] > 1 / 2:

@@ -178,6 +178,8 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         latency_ms=_parsed(parse_milliseconds, options.latency),
         planning=_planning(options),
     )
+    if engine == "published" and not space.points:
+        raise InputError(f"--engine published: the space {space.name} lists no published network")
     fitting = reachable(space, budget)
     if scoring is Scoring.DESCENT and space.is_structured:
         space = _of_one_structure(space, budget, fitting)

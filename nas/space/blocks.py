@@ -34,7 +34,7 @@ class Shortcut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BlockKind:
-    """All that the rest of the package knows of a block kind.
+    """Record of a block kind: everything that the rest of the package knows of it.
 
     Attributes:
         build: graph, input tensor, name, block -> output tensor.
@@ -136,7 +136,7 @@ def linear(graph: GraphBuilder, x: int, values: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class HeadKind:
-    """What a network ends in: ``build`` takes graph, input tensor and number of outputs."""
+    """Record of a head, the end of a network. ``build`` takes graph, input tensor and number of outputs."""
 
     build: Callable[[GraphBuilder, int, int], int]
     over_vectors: bool = False

@@ -41,7 +41,7 @@ class Decision:
 
     @property
     def name(self) -> str:
-        """As choices and files have it: ``blocks.depth``, ``blocks.2.width``."""
+        """Return the name that choices and files use: ``blocks.depth``, ``blocks.2.width``."""
         return decision_name(self.stage, self.block, self.part)
 
     @property

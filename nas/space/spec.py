@@ -80,7 +80,7 @@ class StageSpec(Table):
 
     @property
     def block_kinds(self) -> tuple[BlockKind, ...]:
-        """What is known of each of its kinds.
+        """Return the record of each of its kinds.
 
         Raises:
             ValueError: there is no such kind; lists what there is.

@@ -55,6 +55,12 @@ def test_a_descent_is_for_networks_of_one_structure(write_space: Callable[..., P
         assert plan_search(options(space=str(space), **flags)).space.is_structured
 
 
+def test_published_networks_must_be_there_before_a_run_begins() -> None:
+    with pytest.raises(InputError, match="--engine published: the space kws_broadcast lists no published network"):
+        plan_search(options(space="kws_broadcast", engine="published"))
+    assert plan_search(options(engine="published")).scoring is Scoring.TRAINED
+
+
 def test_options_read_back(tmp_path: Path) -> None:
     asked = options(space="kws_ds_cnn", time="45m", trials=3)
     assert SearchOptions.from_json(asked.to_json(), tmp_path) == asked
