@@ -30,6 +30,11 @@ HOT_GUMBEL, COLD_GUMBEL = 1.0, 0.3  # temperature of the Gumbel-softmax
 MULTIPLIER_RATE = 0.05  # a budget overspent by 10 % for 100 steps raises its multiplier by 0.5, about a task loss
 MULTIPLIER_DAMPING = 2.0  # of the quadratic term, without which costs swing around their bounds
 
+# Finals: short real trainings between the best candidates, the best even network among them
+FINALISTS = 4
+FINAL_SHARE = 0.25  # of the epochs of a winner; of scores after a tenth, the order is that of how fast networks learn
+EVEN_CANDIDATES = 8  # at most, that every search scores first; at most a third of its candidates
+
 # Price of an epoch of shared weights, and of a score, in plain epochs of a network that uses the budget; told before a
 # search
 DESCENT_EPOCH_PRICE = 1.4  # one network a step, a mixture for every fourth: 1.2 to 1.7 measured, candidates included

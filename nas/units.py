@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from nas.errors import UnitError
 
@@ -129,3 +130,17 @@ def _positive(text: str | float, units: dict[str, int] | dict[str, float], what:
 def format_score(metric: str, value: float) -> str:
     """A score as people read it: an accuracy in percent, ``"87.60%"``; an AUC as a number, ``"0.859"``."""
     return f"{value:.2%}" if metric == "accuracy" else f"{value:.3f}"
+
+
+def format_gain(metric: str, even: Mapping[str, Any]) -> str:
+    """Show what a winner has over the best even network; ``even`` is that object of a report."""
+    if even["gain"] == even["low"] == even["high"] == 0:
+        return f"nothing that was found is better than the best even network, {even['summary']}"
+    unit, per = (" points", 100) if metric == "accuracy" else ("", 1)
+    ends = [f"{per * even[end]:+.3g}" for end in ("low", "high") if even[end] is not None]
+    interval = f" ({' to '.join(ends)} with 95 %)" if ends else ""
+    noise = ", within noise" if not ends or even["low"] <= 0 <= even["high"] else ""
+    return (
+        f"gain over the best even network: {per * even['gain']:+.3g}{unit}{interval}{noise}; both after "
+        f"{even['epochs']} epochs, on validation; it is {even['summary']}"
+    )

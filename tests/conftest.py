@@ -65,14 +65,14 @@ sys.dont_write_bytecode = False
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
-SWEEP_SHARE = 3  # one in so many combinations of a sweep runs
+SWEEP_SHARE = 5  # one in so many combinations of a sweep runs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of combinations of tests marked ``sweep``."""
     group = parser.getgroup("sweeps", "tests of many expensive combinations, marked 'sweep'")
-    group.addoption("--sweep", action="store_true", help="run all combinations; by default a third of each test's")
-    group.addoption("--rotation", type=int, default=0, metavar="N", help="which third: N and N + 3 are the same")
+    group.addoption("--sweep", action="store_true", help="run all combinations; by default a fifth of each test's")
+    group.addoption("--rotation", type=int, default=0, metavar="N", help="which fifth: N and N + 5 are the same")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -81,7 +81,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a third of the combinations of each test marked ``sweep``; three rotations in a row run all of them.
+    """Keep a fifth of the combinations of each test marked ``sweep``; five rotations in a row run all of them.
 
     Workers side by side begin with what has no room: whole searches, of which none must come last and alone.
     """

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from nas.cli.text_console import TextConsole
-from nas.units import format_bytes, format_latency, format_ops, format_score, format_seconds, format_speed
+from nas.units import format_bytes, format_gain, format_latency, format_ops, format_score, format_seconds, format_speed
 
 EVALUATION_FILES = "FOLDER_OF_EVALUATION_FILES"
 OTHER_DATA = dict.fromkeys(("audio", "image"), "FOLDER_OF_CLASSES")  # of tasks without files of a benchmark
@@ -30,6 +30,7 @@ def result_table(report: dict[str, Any]) -> Group:
     files = [f"{run}/{each['winner']['folder']}/model.tflite" for each in winners]
     return Group(
         *(_winner(report | each) for each in winners),
+        *([format_gain(report["winner"]["metric"], report["even"])] if report.get("even") else []),
         f"{_found(search)}trained for {search['winner_epochs']} epochs in "
         f"{format_seconds(sum(each['winner']['train_seconds'] for each in winners))}, "
         f"{format_seconds(search['seconds'])} in all",

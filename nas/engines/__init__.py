@@ -14,6 +14,7 @@ from nas.engines.base import (
 )
 from nas.engines.baselines import search_even, search_published
 from nas.engines.dnas import search_dnas
+from nas.engines.evolution import search_evolution
 from nas.engines.front import pareto_front
 from nas.engines.nsga2 import search_nsga2
 from nas.engines.random_engine import search_random
@@ -23,6 +24,7 @@ from nas.errors import InputError
 
 ENGINES: dict[str, Engine] = {
     "dnas": search_dnas,
+    "evolution": search_evolution,
     "tpe": search_tpe,
     "nsga2": search_nsga2,
     "random": search_random,

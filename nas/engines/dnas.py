@@ -10,7 +10,9 @@ from nas.engines.base import Candidate, SearchRequest
 if TYPE_CHECKING:
     import optuna
 
-ASKS = 8  # draws, each from further around, before a random network is taken: in small spaces none other is left
+# The likeliest network and draws, each from further around, before a random one is taken: in small spaces no other is
+# left.
+ASKS = 9
 
 
 def search_dnas(request: SearchRequest) -> Iterator[Candidate]:

@@ -17,15 +17,15 @@ WIDER = 1.5  # times the spread of the last draw, which was a network that is kn
 
 
 class DescentSampler(BaseSampler):
-    """Proposes for trial 0 the likeliest network, for every other one a draw; all of them are made to fit.
+    """Proposes the likeliest network, and asked again for the same trial draws, from further around each time.
 
-    Asked again for the same trial it draws from further around.
+    All of them are made to fit.
     """
 
     def __init__(self, descent: Descent, seed: int) -> None:
         self.descent = descent
         self.generator = torch.Generator().manual_seed(seed)
-        self.spread = descent.temperature.spread
+        self.spread = 0.0
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Decisions are drawn together, from what the descent found: the study's trials do not matter."""
@@ -35,10 +35,10 @@ class DescentSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """An option for every decision, of a network within the budget."""
-        distribution, spread = self.descent.distribution, self.spread
-        self.spread *= WIDER
-        options = distribution.draw(spread, self.generator) if trial.number else distribution.most_likely()
-        likelihood = distribution.log_probabilities(spread).detach().numpy()
+        distribution, spread, usual = self.descent.distribution, self.spread, self.descent.temperature.spread
+        self.spread = self.spread * WIDER or usual
+        options = distribution.draw(spread, self.generator) if spread else distribution.most_likely()
+        likelihood = distribution.log_probabilities(spread or usual).detach().numpy()
         fitting = Repair(self.descent.space, self.descent.budget, likelihood)(options)
         return dict(zip(distribution.names, fitting.tolist(), strict=True))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from nas.budget import Budget, reachable
 from nas.engines.usage import FloatArray, excess, used
 from nas.space import Architecture, SearchSpace
 from nas.space.many import BoolArray, IntArray, choices_of
+from nas.space.space import Decision
 
 UNEVEN = 0.3  # standard deviation of the logarithm of a width, as a multiple of what all widths of a network share
 WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is not the widest
@@ -60,7 +62,8 @@ def draw_filling(
 ) -> Architecture | None:
     """One network that is not in ``known`` and uses its share of the budget; ``None`` when none was found.
 
-    Depths and kernels are drawn evenly from all that there are, widths around even proportions.
+    Depths, kinds and kernels are drawn evenly from all that there are, widths around even proportions; half of the
+    networks leave a stage out that they may leave out.
     """
     draws = np.random.default_rng(rng.randrange(2**63))
     for _ in range(TRIES):
@@ -74,16 +77,13 @@ def draw_filling(
 def even_networks(space: SearchSpace, budget: Budget) -> list[Architecture]:
     """The largest network of even proportions that fits, of every depth: what an engineer writes down in a minute.
 
-    All widths lie at the same share of their range. Those of middling depth come first, so that a search that is short
-    of time has seen the likeliest ones. Where there is a choice of kinds, strides or kernels, all take the first of
-    theirs, or all the second, and so on. A combination of depths of which nothing fits is left out.
+    All widths lie at the same share of their range, and kernels are the middle ones. Where there is a choice of kinds
+    or strides, all stages take the first of theirs, or all the second, and so on; where stages may be left out, some
+    are. Those of middling depth come first, so that a search that is short of time has seen the likeliest ones. A
+    combination of which nothing fits is left out.
     """
-    rows = _every_depth(space)
-    middles = (_counts(space) - 1) / 2
-    are_depths = np.array([decision.is_depth for decision in space.decisions], bool)
-    far_from_middle = np.abs(rows / middles - 1)[:, are_depths].sum(axis=1)
-    rows = rows[np.argsort(far_from_middle, kind="stable")]
-    even = _largest(space, budget, rows, np.ones(rows.shape), np.ones(len(rows)))
+    rows = _even_rows(space)
+    even = widest(space, budget, rows, np.ones(rows.shape), np.ones(len(rows)))
     return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in even))
 
 
@@ -97,39 +97,23 @@ def scaled_points(space: SearchSpace, budget: Budget) -> list[Architecture]:
     rows = rows.reshape(len(taken), len(space.decisions))
     shares = rows / (_counts(space) - 1) * _is_width(space)
     proportions = shares / np.maximum(shares.max(axis=1, initial=0), 1e-9)[:, None]
-    scaled = _largest(space, budget, rows, proportions, np.ones(len(rows)))
+    scaled = widest(space, budget, rows, proportions, np.ones(len(rows)))
     return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in scaled))
 
 
-def _every_depth(space: SearchSpace) -> IntArray:
-    """Every combination of depths, with the first kind, stride and kernel everywhere, the second, and so on."""
-    others = max((len(each.options) for each in space.decisions if not each.is_depth and not each.is_width), default=1)
-    depths = [range(len(each.options)) for each in space.decisions if each.is_depth]
-    if np.prod([len(each) for each in depths], dtype=float) * others > MOST_EVEN:
-        steps = max(len(each) for each in depths)
-        shares = [np.rint(np.linspace(0, len(each) - 1, steps)).astype(int) for each in depths]
-        combinations = list(zip(*shares, strict=True))
-    else:
-        combinations = list(itertools.product(*depths))
-    rows = []
-    for taken, other in itertools.product(combinations, range(others)):
-        depth = iter(taken)
-        rows.append([next(depth) if each.is_depth else min(other, len(each.options) - 1) for each in space.decisions])
-    return np.array(rows, np.int64).reshape(len(rows), len(space.decisions))
-
-
-def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Draws whose widths are scaled together until they use what is wanted; those that do not fit are left out."""
-    drawn = rng.integers(_counts(space), size=(len(wanted), len(space.decisions)))
-    return _largest(space, budget, drawn, _proportions(drawn.shape, rng), wanted)
-
-
-def _largest(
+def widest(
     space: SearchSpace, budget: Budget, drawn: IntArray, proportions: FloatArray, wanted: FloatArray
 ) -> IntArray:
-    """Options (networks, decisions) with widths of these proportions, as wide as the share wanted of the budget allows.
+    """Networks with widths of these proportions, as wide as the share wanted of the budget allows.
 
-    Those that do not fit at their narrowest are left out.
+    Those that do not fit at their narrowest are left out. Without a budget, all are as wide as the space allows.
+
+    Args:
+        space: theirs.
+        budget: theirs.
+        drawn: (networks, decisions), options; those of widths are not looked at.
+        proportions: (networks, decisions), of which those of widths count.
+        wanted: (networks,), shares of the binding bound.
     """
     counts, is_width = _counts(space), _is_width(space)
 
@@ -148,6 +132,72 @@ def _largest(
     return rows[excess(space, budget, rows) <= 0]
 
 
+def _even_rows(space: SearchSpace) -> IntArray:
+    """Options (networks, decisions) of networks that are even but for their widths, those of middling depth first."""
+    choices = max((len(each.options) for each in space.decisions if each.is_structural), default=1)
+    rows = []
+    for choice, taken in itertools.product(range(choices), _even_depths(space, choices)):
+        depth = iter(taken.depths)
+        rows.append((taken.from_middle, [_even_option(each, choice, depth) for each in space.decisions]))
+    rows.sort(key=lambda row: row[0])
+    return np.array([row for _, row in rows], np.int64).reshape(len(rows), len(space.decisions))
+
+
+class _Depths(NamedTuple):
+    depths: tuple[int, ...]
+    """An option for each stage that may have several."""
+    from_middle: float
+    """How far they are from the middle of their ranges."""
+
+
+def _even_depths(space: SearchSpace, choices: int) -> list[_Depths]:
+    """All combinations, or if they are many, depths at the same share of their ranges.
+
+    Then with and without every stage that may be left out.
+    """
+    decisions = [each for each in space.decisions if each.is_depth]
+    lasts = [len(each.options) - 1 for each in decisions]
+    if np.prod([last + 1 for last in lasts], dtype=float) * choices <= MOST_EVEN:
+        every = itertools.product(*(range(last + 1) for last in lasts))
+        return [_Depths(depths, float(np.abs(2 * np.divide(depths, lasts) - 1).sum())) for depths in every]
+    every = itertools.product(*((True, False) if each.options[0] == 0 else (True,) for each in decisions))
+    sets = [there for there in every if any(there)]
+    shares = np.linspace(0, 1, (MOST_EVEN // (len(sets) * choices) | 1) + 2)[1:-1]  # an odd number: with the middle
+    firsts = [int(each.options[0] == 0) for each in decisions]
+    found = []
+    for there, share in itertools.product(sets, shares):
+        depths = [
+            round(first + share * (last - first)) if has else 0
+            for first, last, has in zip(firsts, lasts, there, strict=True)
+        ]
+        found.append(_Depths(tuple(depths), abs(2 * share - 1)))
+    return found
+
+
+def _even_option(decision: Decision, choice: int, depths: Iterator[int]) -> int:
+    if decision.is_depth:
+        return next(depths)
+    return min(choice, len(decision.options) - 1) if decision.is_structural else len(decision.options) // 2
+
+
+def _scaled(space: SearchSpace, budget: Budget, wanted: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Draws whose widths are scaled together until they use what is wanted; those that do not fit are left out."""
+    drawn = rng.integers(_counts(space), size=(len(wanted), len(space.decisions)))
+    _leave_out(space, drawn, rng)
+    return widest(space, budget, drawn, _proportions(drawn.shape, rng), wanted)
+
+
+def _leave_out(space: SearchSpace, drawn: IntArray, rng: np.random.Generator) -> None:
+    """Half of the networks are without a stage that they may be without; none is without all that have a depth."""
+    optional = np.flatnonzero(_may_be_none(space))
+    if not len(optional):
+        return
+    there = rng.integers(2, size=(len(drawn), len(optional)))
+    if len(optional) == sum(decision.is_depth for decision in space.decisions):
+        there[np.arange(len(drawn)), rng.integers(len(optional), size=len(drawn))] |= ~there.any(axis=1)
+    drawn[:, optional] = rng.integers(1, _counts(space)[optional], size=there.shape) * there
+
+
 def _counts(space: SearchSpace) -> IntArray:
     return np.array([len(decision.options) for decision in space.decisions], np.int64)
 
@@ -159,3 +209,8 @@ def _proportions(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray
 
 def _is_width(space: SearchSpace) -> BoolArray:
     return np.array([decision.is_width for decision in space.decisions], bool)
+
+
+def _may_be_none(space: SearchSpace) -> BoolArray:
+    """Which decisions are depths of stages that may be left out."""
+    return np.array([decision.is_depth and decision.options[0] == 0 for decision in space.decisions], bool)

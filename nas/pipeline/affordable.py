@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nas import defaults
 from nas.cost.ops import ops
-from nas.engines.descent import even_start
-from nas.engines.distribution import Distribution
-from nas.engines.spread import candidates_to_be
+from nas.engines.spread import candidates_to_be, even_networks
 from nas.errors import InputError
 from nas.pipeline.clock import EXPORT_SECONDS, LEAST_EPOCHS_SHARE, Clock
 from nas.pipeline.front import Place
 from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchPlan
 from nas.pipeline.session import Session
 from nas.space import Architecture
-from nas.space.many import choices_of
 
 SPEED_SAMPLES = 9  # feasible networks, of which the one with the median op count tells the training speed
 EPOCH_SHARE = 0.9  # of the search time for shared weights; the rest is for the candidates
@@ -49,17 +47,24 @@ def affordable_epochs(plan: SearchPlan, session: Session, clock: Clock) -> int:
     """Epochs of shared weights that the time allows, at most those asked for; of single candidates always those."""
     if plan.scoring is Scoring.TRAINED or clock.seconds is None:
         return plan.epochs
-    network = even_network(plan)
-    epoch = session.epoch_seconds(network)
-    seconds = clock.search_seconds(epoch * plan.train_epochs)
+    epoch = session.epoch_seconds(even_network(plan))
+    finals = epoch * affordable_finals(plan, session, clock) * defaults.FINALISTS
+    seconds = clock.search_seconds(epoch * plan.train_epochs, finals)
     assert seconds is not None
     return max(1, min(plan.epochs, int(EPOCH_SHARE * seconds / (epoch * EPOCH_PRICE[plan.scoring]))))
 
 
+def affordable_finals(plan: SearchPlan, session: Session, clock: Clock) -> int:
+    """Epochs of a finalist, as many as the time allows; 0 for none where candidates are trained for as long."""
+    asked, seconds = plan.final_epochs, clock.finals_seconds()
+    if asked and seconds is not None:
+        asked = min(asked, int(seconds / (defaults.FINALISTS * session.epoch_seconds(even_network(plan)))))
+    return asked if plan.scoring is not Scoring.TRAINED or asked > plan.epochs else 0
+
+
 def even_network(plan: SearchPlan) -> Architecture:
-    """The network of even proportions that about uses the budget: what a gradient search starts from."""
-    options = Distribution(plan.space, even_start(plan.space, plan.budget)).most_likely()
-    return plan.space.architecture(choices_of(plan.space, options))
+    """A network of even proportions and middling depth that about uses the budget."""
+    return next(iter(even_networks(plan.space, plan.budget)), plan.space.smallest())
 
 
 def affordable_training(plan: SearchPlan, session: Session, clock: Clock, places: Sequence[Place]) -> int:

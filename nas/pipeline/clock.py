@@ -8,6 +8,7 @@ from dataclasses import dataclass
 BUILTIN_SECONDS = 300.0  # a longer search on synthetic data finds nothing that is worth more
 DEFAULT_SECONDS = 3600.0
 EXPORT_SECONDS = 60.0  # kept for export, TFLM and accuracy: 15 to 30 s measured on 2 cores, more when they are busy
+FINALS_SHARE = 0.2  # of the time at most for the trainings of the finalists
 TRAINING_SHARE = 0.55  # of the time at most for the winner's full training: gradient search takes half as long
 # A network may be searched for if the time allows at least this share of the epochs asked for. Insisting on all of
 # them would leave only the smallest networks on large data sets, where fewer epochs do.
@@ -40,7 +41,13 @@ class Clock:
         """Most seconds that the full training of winners may take."""
         return None if self.seconds is None else (self.seconds - EXPORT_SECONDS) * TRAINING_SHARE
 
-    def search_seconds(self, training_seconds: float) -> float | None:
-        """Seconds until a full training of this length must start; longer than its share it will not get."""
+    def finals_seconds(self) -> float | None:
+        """Most seconds that the trainings of finalists may take."""
+        return None if self.seconds is None else (self.seconds - EXPORT_SECONDS) * FINALS_SHARE
+
+    def search_seconds(self, training_seconds: float, finals_seconds: float) -> float | None:
+        """Seconds until finals and full training of these lengths must start; the latter not longer than its share."""
         left, most = self.left(), self.training_seconds()
-        return None if left is None or most is None else left - min(training_seconds, most) - EXPORT_SECONDS
+        if left is None or most is None:
+            return None
+        return left - finals_seconds - min(training_seconds, most) - EXPORT_SECONDS

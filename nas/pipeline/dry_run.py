@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from nas import defaults
 from nas.cost.model import Cost, cost
-from nas.defaults import SCORE_PRICE
 from nas.engines.sampling import sample_feasible
 from nas.pipeline.clock import EXPORT_SECONDS, TRAINING_SHARE, time_limit
 from nas.pipeline.request import EPOCH_PRICE, Scoring, SearchOptions, SearchPlan, plan_search
@@ -85,7 +85,8 @@ def estimate(
         searching = count * epochs * epoch
     else:
         searching = epochs * epoch * EPOCH_PRICE[plan.scoring]
-        searching += count * SCORE_PRICE * epoch if plan.scoring is Scoring.INHERITED else 0
+        searching += count * defaults.SCORE_PRICE * epoch if plan.scoring is Scoring.INHERITED else 0
+    searching += defaults.FINALISTS * plan.final_epochs * training / plan.train_epochs
     if limit is not None:
         available = max(limit - EXPORT_SECONDS, 0.0)
         searching = min(searching, available * (1 - TRAINING_SHARE))
@@ -104,8 +105,9 @@ def price_line(
 
 def _price_line(plan: SearchPlan, price: Price, epochs: int, basis: str) -> str:
     what = f"{epochs} epochs {SUBJECT[plan.scoring]}"
+    finals = f"{plan.final_epochs} for each of {defaults.FINALISTS} finalists, " if plan.final_epochs else ""
     return (
-        f"price     {plan.engine}, {what}, {plan.train_epochs} for each winner: search about "
+        f"price     {plan.engine}, {what}, {finals}{plan.train_epochs} for each winner: search about "
         f"{price.search_tme:.1f} TME, {format_seconds(price.seconds)} in all ({basis})"
     )
 

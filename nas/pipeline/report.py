@@ -20,8 +20,9 @@ def write_report(
     budgets: Sequence[Budget],
     engine: str | None,
     search: dict[str, Any],
+    even: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write and return the report; ``search`` says what finding the networks took.
+    """Write and return the report; ``search`` says what finding the networks took, ``even`` what they gained.
 
     The first winner is the one for the whole budget; those for parts of it stand in ``front``.
     """
@@ -37,6 +38,7 @@ def write_report(
         "winner": winner.to_json(),
         "budget_used": _used(winner, budget),
         "search": search,
+        "even": even,
         "parity": winner.parity,
     }
     if len(winners) > 1:

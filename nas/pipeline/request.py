@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -132,6 +133,12 @@ class SearchPlan:
         if self.options.trials is not None or self.scoring is Scoring.TRAINED:
             return self.options.trials
         return defaults.DESCENT_CANDIDATES if self.scoring is Scoring.DESCENT else defaults.INHERITED_CANDIDATES
+
+    @property
+    def final_epochs(self) -> int:
+        """Of a finalist; 0 where candidates are trained for as long themselves, and no finals are held."""
+        epochs = math.ceil(defaults.FINAL_SHARE * self.train_epochs) if defaults.FINALISTS else 0
+        return epochs if self.scoring is not Scoring.TRAINED or epochs > self.epochs else 0
 
     def budgets(self) -> list[Budget]:
         """The budget, and with ``--pareto`` its half, its quarter and so on: one winner for each."""

@@ -11,14 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas import __version__
+from nas import __version__, defaults
 from nas.engines import Candidate, SearchRequest, best, get_engine, without_secrets
 from nas.engines.run_folder import RunFolder
+from nas.engines.spread import even_networks
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
 from nas.files import write_bytes
-from nas.pipeline.affordable import affordable_epochs, affordable_training, even_network, trainable
+from nas.pipeline.affordable import (
+    affordable_epochs,
+    affordable_finals,
+    affordable_training,
+    even_network,
+    trainable,
+)
 from nas.pipeline.clock import Clock, time_limit
 from nas.pipeline.dry_run import price_line
+from nas.pipeline.finals import hold_finals, measure_gain
 from nas.pipeline.front import Place, choose_winners
 from nas.pipeline.page import FILE as PAGE
 from nas.pipeline.page import embedded, write_page
@@ -31,7 +39,8 @@ from nas.pipeline.sharing import shown_storage, study_place
 from nas.pipeline.teacher import load_teacher
 from nas.pipeline.winner import Finish, Winner, make_winner
 from nas.report.front_plot import plot_front
-from nas.units import format_score
+from nas.space import Architecture
+from nas.units import format_gain, format_score
 
 RECORDED_PACKAGES = (
     "torch",
@@ -44,7 +53,14 @@ RECORDED_PACKAGES = (
     "ai-edge-litert",
     "tflite-micro",
 )
-SPENT = ("elapsed_seconds", "search_seconds", "search_epochs", "winner_epochs")  # of a record, where they are known
+SPENT = (
+    "elapsed_seconds",
+    "search_seconds",
+    "search_epochs",
+    "final_epochs",
+    "final_seconds",
+    "winner_epochs",
+)  # of a record, where they are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +170,11 @@ def _search(run: RunFolder, plan: SearchPlan, session: Session) -> SearchResult:
         run.discard()
         raise
     epochs = record.get("search_epochs") or affordable_epochs(plan, session, clock)
+    finals = record["final_epochs"] if "final_epochs" in record else affordable_finals(plan, session, clock)
     bound = plan.budget.ops if limit is not None else None
-    run.update(status="searching", data=session.data_record(), trainable_ops=bound, search_epochs=epochs)
+    run.update(
+        status="searching", data=session.data_record(), trainable_ops=bound, search_epochs=epochs, final_epochs=finals
+    )
     speed = session.training_ops_per_second(even_network(plan))
     session.reporter.note(price_line(plan, session.samples, epochs, limit, speed))
     candidates = _find(run, plan, session, clock, epochs)
@@ -167,7 +186,7 @@ def _finish(
 ) -> SearchResult:
     """Train and export the winners; write the report."""
     asked = plan_search(plan.options)  # without the bound that the time set
-    places = choose_winners(candidates, asked.budgets(), run.path)
+    places, even = _decide(run, plan, session, choose_winners(candidates, asked.budgets(), run.path), candidates)
     for budget in asked.budgets():
         if not any(place.budget == budget for place in places):
             session.reporter.warn(
@@ -182,11 +201,26 @@ def _finish(
     finish = Finish(epochs, load_teacher(plan.options.teacher, session), plan.options.qat)
     proofs = [_prove(place, session, finish) for place in places]
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
-    report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent)
+    report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent, even)
     write_page(run.path)
     run.update(status="done", elapsed_seconds=clock.elapsed())  # last: what is done is not gone on with
     session.reporter.ended(run.path, report)
     return SearchResult(run.path, proofs[0], report)
+
+
+def _decide(
+    run: RunFolder, plan: SearchPlan, session: Session, places: Sequence[Place], candidates: Sequence[Candidate]
+) -> tuple[list[Place], dict[str, Any] | None]:
+    """Hold finals for each budget; the winners, and what the first one has over the best even network."""
+    epochs = run.record()["final_epochs"]
+    if not epochs:
+        return list(places), None
+    run.update(status="finals", final_seconds=0.0)
+    held = [hold_finals(run, plan, session, place.budget, candidates, epochs) for place in places]
+    run.update(final_seconds=sum(each.candidate.seconds for finals in held for each in finals.finalists))
+    even = measure_gain(held[0], session).to_json(epochs)
+    session.reporter.note(format_gain(plan.task.metric, even))
+    return [replace(place, candidate=finals.winner) for place, finals in zip(places, held, strict=True)], even
 
 
 def _prove(place: Place, session: Session, finish: Finish) -> Winner:
@@ -198,13 +232,15 @@ def _prove(place: Place, session: Session, finish: Finish) -> Winner:
 def _spent(run: RunFolder, plan: SearchPlan, candidates: Sequence[Candidate], winner: Winner) -> dict[str, Any]:
     """The ``search`` object of the report."""
     record = run.record()
+    seconds = record["search_seconds"] + record.get("final_seconds", 0.0)
     return {
-        "search_seconds": round(record["search_seconds"], 1),
-        "tme": round(record["search_seconds"] / winner.train_seconds, 2),
+        "search_seconds": round(seconds, 1),
+        "tme": round(seconds / winner.train_seconds, 2),
         "candidates": len(candidates),
         "trained": len(candidates) if plan.scoring is Scoring.TRAINED else 0,
         "scoring": plan.scoring.value,
         "epochs": record["search_epochs"],
+        "final_epochs": record["final_epochs"],
         "winner_epochs": record["winner_epochs"],
     }
 
@@ -212,7 +248,7 @@ def _spent(run: RunFolder, plan: SearchPlan, candidates: Sequence[Candidate], wi
 def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epochs: int) -> list[Candidate]:
     """Let the engine search; every candidate is on the disk before the next one starts."""
     found = list(run.candidates())
-    if run.record().get("winner_epochs"):
+    if "final_seconds" in run.record() or run.record().get("winner_epochs"):
         return found
     started = time.monotonic() - run.record().get("search_seconds", 0.0)
 
@@ -221,11 +257,12 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
 
     scorer = make_scorer(run, plan, session, epochs, note_time)
     scorer.prepare()
-    reserve = session.epoch_seconds(even_network(plan)) * plan.train_epochs if clock.seconds else 0.0
+    epoch = session.epoch_seconds(even_network(plan)) if clock.seconds else 0.0
+    training, finals = epoch * plan.train_epochs, epoch * defaults.FINALISTS * run.record()["final_epochs"]
 
     def stop(candidates: Sequence[Candidate]) -> bool:
         """Another candidate of average length would eat into the final training."""
-        left = clock.search_seconds(reserve)
+        left = clock.search_seconds(training, finals)
         return left is not None and bool(candidates) and left < seconds / len(candidates)
 
     request = SearchRequest(
@@ -236,7 +273,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
         plan.options.seed,
         tuple(found),
         limit=plan.limit,
-        known=plan.start + scorer.known,
+        known=plan.start + _even_candidates(plan) + scorer.known,
         least=plan.least,
         study=study_place(plan, session, epochs),
         gradient=scorer.gradient,
@@ -248,11 +285,17 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
         seconds += candidate.seconds
         top = best([top, candidate]) if top else candidate
         note_time()
-        session.reporter.candidate(candidate, top, clock.search_seconds(reserve), plan.task.metric)
+        session.reporter.candidate(candidate, top, clock.search_seconds(training, finals), plan.task.metric)
     note_time()
     if not found:
         raise InfeasibleError(f"{plan.space.name}: no network was found within {plan.budget.bounds()}")
     return found
+
+
+def _even_candidates(plan: SearchPlan) -> tuple[Architecture, ...]:
+    """Even networks to score first, so that every search knows what it has to beat."""
+    most = defaults.EVEN_CANDIDATES if plan.limit is None else min(defaults.EVEN_CANDIDATES, plan.limit // 3)
+    return tuple(even_networks(plan.space, plan.budget)[:most])
 
 
 def _default_folder(plan: SearchPlan) -> Path:

@@ -19,9 +19,9 @@ from nas.pipeline.reporter import Reporter
 from nas.space import Architecture
 from nas.tasks import DataSet, Task
 from nas.tasks.base import InputQuantization, Split
-from nas.tasks.metric import Objective, find_metric
+from nas.tasks.metric import Objective, Values, find_metric
 from nas.training.data import LabelledTensors, TrainingData, labelled_tensors, spanning_quantization, training_data
-from nas.training.loop import Epoch, descend, evaluate, train
+from nas.training.loop import Epoch, descend, evaluate, judge, train
 from nas.training.loss import Criterion
 from nas.training.optimizer import make_optimizer
 from nas.training.recipe import Recipe, load_recipe
@@ -96,6 +96,10 @@ class Session:
     def validate(self, network: Network) -> float:
         """Float score on the validation split, the only one that a search may look at."""
         return evaluate(network, self.data, self.data.validation).value
+
+    def judge(self, network: Network) -> Values:
+        """What the metric makes of each sample of the validation split, for comparisons of networks: (n,)."""
+        return judge(network, self.data, self.data.validation)
 
     def validate_on_anomalies(self, network: Network) -> float | None:
         """AUC on the whole validation split, where networks were compared by its normal clips alone."""

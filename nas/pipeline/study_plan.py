@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,11 @@ def plan_study(study: Study, folder: Path) -> list[Cell]:
         InfeasibleError: no network fits the budget of an arm.
     """
     arms = study.arms()
-    ready = [(_options(study, arm, folder), _defaults(arm)) for arm in arms]
+    ready = []
+    for arm in arms:
+        changed = _defaults(arm)
+        with _in_place(changed):
+            ready.append((_options(study, arm, folder), changed))
     return [
         Cell(arm, seed, {**options, "seed": seed}, changed)
         for seed in range(study.seeds)
@@ -117,6 +122,17 @@ def _defaults(arm: Arm) -> dict[str, Any]:
     if unknown := [name for name in changed if not (name.isupper() and hasattr(defaults, name))]:
         raise InputError(f"{arm.name}: nas.defaults has no {unknown[0]}")
     return changed
+
+
+@contextmanager
+def _in_place(changed: Mapping[str, Any]) -> Iterator[None]:
+    """Values of ``nas.defaults``, for as long as a run that has them is planned."""
+    usual = {name: getattr(defaults, name) for name in changed}
+    vars(defaults).update(changed)
+    try:
+        yield
+    finally:
+        vars(defaults).update(usual)
 
 
 def _options(study: Study, arm: Arm, folder: Path) -> dict[str, Any]:
@@ -138,7 +154,12 @@ def _options(study: Study, arm: Arm, folder: Path) -> dict[str, Any]:
     free = ("time", "trials") if plan.scoring is Scoring.TRAINED else ("time", "trials", "epochs")
     if given := [name for name in free if getattr(asked, name) is not None]:
         raise InputError(f"{arm.name}: tme says what a search costs; leave out {', '.join(given)}")
-    return options | _priced(plan, study.tme * plan.train_epochs)
+    finals, one = defaults.FINALISTS * plan.final_epochs, plan.epochs if plan.scoring is Scoring.TRAINED else 1
+    epochs = study.tme * plan.train_epochs - finals
+    if epochs < one:
+        least = (finals + one) / plan.train_epochs
+        raise InputError(f"{arm.name}: tme = {study.tme:g} is too little: finals and one candidate take {least:.2g}")
+    return options | _priced(plan, epochs)
 
 
 def _priced(plan: SearchPlan, epochs: float) -> dict[str, int]:

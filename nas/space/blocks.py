@@ -88,6 +88,17 @@ def inverted_bottleneck(graph: GraphBuilder, x: int, name: str, block: Block) ->
     return graph.add(x, y, f"{name}.add") if block.residual else y
 
 
+def fused_bottleneck(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
+    """Convolution to ``hidden`` channels, linear 1x1 convolution: an inverted bottleneck whose first two are one.
+
+    EfficientNetV2 (Tan and Le, 2021, arXiv 2104.00298). Every block of a stage but the first adds its input to its
+    output.
+    """
+    y = graph.conv(x, f"{name}.expand", block.hidden, block.kernel, block.stride)
+    y = graph.conv(y, f"{name}.project", block.width, (1, 1), (1, 1), relu=False)
+    return graph.add(x, y, f"{name}.add") if block.residual else y
+
+
 def residual(graph: GraphBuilder, x: int, name: str, block: Block) -> int:
     """Two convolutions, ``hidden`` channels between them, added to the input (ResNet's basic block).
 
@@ -146,6 +157,7 @@ BLOCKS = {
     "conv": BlockKind(conv),
     "ds": BlockKind(depthwise_separable, square_stride=True),
     "ibn": BlockKind(inverted_bottleneck, has_hidden=True, square_stride=True, shortcut=Shortcut.BUT_FIRST),
+    "fused": BlockKind(fused_bottleneck, has_hidden=True, shortcut=Shortcut.BUT_FIRST),
     "residual": BlockKind(residual, has_hidden=True, shortcut=Shortcut.ALL),
     "temporal": BlockKind(temporal, square_stride=True, shortcut=Shortcut.BUT_FIRST),
     "dense": BlockKind(dense, over_vectors=True),

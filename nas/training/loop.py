@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nas.models.quantized import Trainable
-from nas.tasks.metric import Score
+from nas.tasks.metric import Score, Values
 from nas.training.average import Average
 from nas.training.checkpoint import Checkpoint, Epoch, Stateful
 from nas.training.data import LabelledTensors, TrainingData, epoch_batches, epoch_generator, steps_per_epoch
@@ -23,7 +23,7 @@ from nas.training.parallel import average_statistics, join, synchronised_norms
 from nas.training.recipe import Recipe
 from nas.training.runtime import Runtime, open_runtime
 
-__all__ = ["Epoch", "OnEpoch", "Recipe", "descend", "evaluate", "predict", "train"]
+__all__ = ["Epoch", "OnEpoch", "Recipe", "descend", "evaluate", "judge", "predict", "train"]
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -155,13 +155,18 @@ def predict(network: Trainable, data: TrainingData, inputs: Tensor, batch_size: 
         return torch.cat([network(data.dequantize(batch)) for batch in torch.split(inputs, batch_size)])
 
 
-def evaluate(network: Trainable, data: TrainingData, split: LabelledTensors, batch_size: int = 500) -> Score:
+def evaluate(network: Trainable, data: TrainingData, split: LabelledTensors) -> Score:
     """Score of the float network on a split, by the metric of the data; its inputs are those on the INT8 grid."""
+    return data.metric.combine(judge(network, data, split), split.anomalous)
+
+
+def judge(network: Trainable, data: TrainingData, split: LabelledTensors, batch_size: int = 500) -> Values:
+    """What the metric of the data makes of each sample of a split: (n,)."""
     values = []
     for inputs, labels in zip(*(torch.split(each, batch_size) for each in (split.inputs, split.labels)), strict=True):
         outputs, features = predict(network, data, inputs, batch_size), data.dequantize(inputs)
         values.append(data.metric.judge(*(each.cpu().numpy() for each in (outputs, features, labels))))
-    return data.metric.combine(np.concatenate(values), split.anomalous)
+    return np.concatenate(values)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,9 +13,11 @@ from made_spaces import NASTY, fullest, small_spaces
 from nas.budget import Budget
 from nas.cost.minimum import minimum
 from nas.cost.model import cost
-from nas.engines.spread import spread_networks
+from nas.engines.mutation import mutated
+from nas.engines.spread import MOST_EVEN, even_networks, spread_networks
 from nas.errors import InfeasibleError
 from nas.space import SearchSpace, list_files, load_space
+from nas.space.many import choices_of
 
 pytestmark = pytest.mark.timeout(60)
 SHIPPED = sorted(list_files("search_spaces"))
@@ -83,3 +87,73 @@ def test_without_a_bound_networks_are_as_wide_as_can_be() -> None:
 def test_nothing_fits_is_told() -> None:
     with pytest.raises(InfeasibleError, match="budget infeasible"):
         spread_networks(load_space("kws_micronet"), Budget(flash_bytes=100), np.ones(4), seed=0)
+
+
+def test_half_of_the_draws_leave_a_stage_out_and_none_leaves_out_all() -> None:
+    space = load_space("kws")
+    found = spread_networks(space, Budget(ops=6_000_000), np.ones(256), seed=0)
+    stages = [{block.stage for block in network.blocks} for network in found]
+    for stage in ("map", "grid", "time"):
+        assert 0.4 < np.mean([stage in each for each in stages]) < 0.72
+    assert all(len(each) > 1 for each in stages)
+    assert {block.kind for network in found for block in network.blocks if block.stage == "grid"} == {
+        *("ds", "ibn", "residual", "fused")
+    }
+
+
+def test_even_networks_are_of_every_depth_and_the_middle_first() -> None:
+    space = load_space("kws_micronet")
+    found = even_networks(space, Budget(ops=6_000_000))
+    assert [len(network.blocks) - 1 for network in found] == [5, 4, 6, 3, 7, 2, 8, 1, 9]
+    for network in found:
+        assert len({block.width for block in network.blocks}) == 1
+
+
+def test_even_networks_are_of_every_family() -> None:
+    budget = Budget(flash_bytes=32_768, sram_bytes=32_768, ops=2_000_000)
+    found = even_networks(load_space("kws"), budget)
+    families = {tuple(dict.fromkeys((block.stage, block.kind) for block in network.blocks[1:])) for network in found}
+    assert len(found) == len(set(found)) <= 2 * MOST_EVEN
+    assert (("map", "ds"), ("time", "temporal")) in families
+    assert {kind for family in families for stage, kind in family if stage == "grid"} == {
+        *("ds", "ibn", "residual", "fused")
+    }
+    assert all(family for family in families)
+    for network in found:
+        assert budget.admits(network)
+        wider = [
+            replace(block, width=block.width + 4, hidden=block.hidden and block.hidden + 4) for block in network.blocks
+        ]
+        assert not budget.admits(replace(network, blocks=tuple(wider)))
+
+
+@pytest.mark.slow
+@settings(max_examples=20)
+@given(small_spaces(), st.floats(0.3, 2), st.integers(0, 100))
+def test_mutations_fit_and_differ(space: SearchSpace, times: float, seed: int) -> None:
+    middle = space.architecture({d.name: len(d.options) // 2 for d in space.decisions})
+    budget = Budget(ops=max(int(cost(middle.graph).ops * times), 1))
+    rng = np.random.default_rng(seed)
+    parent = np.array([[rng.integers(len(d.options)) for d in space.decisions]], np.int64)
+    children = [space.architecture(choices_of(space, mutated(space, budget, parent, rng)[0])) for _ in range(30)]
+    fits = [budget.admits(child) for child in children]
+    mother = space.architecture(choices_of(space, parent[0]))
+    assert all(fits) or not budget.admits(mother) or not budget.admits(space.smallest())
+    if space.size > 4 and all(fits):
+        assert set(children) != {mother}
+
+
+def test_mutations_use_the_budget_and_keep_the_proportions() -> None:
+    space = load_space("kws")
+    budget = Budget(ops=6_000_000)
+    parent = spread_networks(space, budget, np.ones(1), seed=3)[0]
+    taken = space.choices(parent)
+    row = np.array([[taken.get(each.name, 0) for each in space.decisions]], np.int64)
+    rng = np.random.default_rng(0)
+    children = [space.architecture(choices_of(space, mutated(space, budget, row, rng)[0])) for _ in range(100)]
+    assert np.median([fullest(budget, child) for child in children]) > 0.97
+    alike = [child for child in children if [b.kind for b in child.blocks] == [b.kind for b in parent.blocks]]
+    assert 20 < len(alike) < 90
+    logs = [np.log([child.blocks[i].width / block.width for child in alike]) for i, block in enumerate(parent.blocks)]
+    assert all(abs(np.median(each)) < 0.35 for each in logs)
+    assert all(0.05 < np.std(each) < 0.6 for each in logs)

@@ -136,6 +136,7 @@ def all_kernels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ids=["gcc", "g++", "zig cc", "zig c++"],
 )
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_it_is_c99_and_cpp17_without_a_warning(compiler: tuple[str, ...], all_kernels: list[Path]) -> None:
     require(compiler)
     for source in all_kernels:
