@@ -173,6 +173,13 @@ class Budget:
             latency_ms=self.latency_ms and self.latency_ms / divisor,
         )
 
+    def with_bound(self, name: str, bound: float) -> Budget:
+        """The same with another bound on a cost, by its name in ``bounds``."""
+        if name == "latency_us":
+            return replace(self, latency_ms=bound / 1000)
+        exact: dict[str, Any] = {name: int(bound)}
+        return replace(self, **exact)
+
     def to_json(self) -> dict[str, float | None]:
         """Every bound, also the absent ones."""
         return {name: getattr(self, name) for name in ("flash_bytes", "sram_bytes", "ops", "latency_ms")}
@@ -186,11 +193,13 @@ def make_budget(
     ops: int | None = None,
     latency_ms: float | None = None,
     planning: Planning = DEFAULT_PLANNING,
+    may_be_open: bool = False,
 ) -> Budget:
     """A budget from the file of an MCU or a profile, tightened or replaced by explicit bounds.
 
     Raises:
-        InputError: no bound at all, no such MCU, or a latency on one whose cycles per instruction are not known.
+        InputError: no bound at all, unless it ``may_be_open``; no such MCU; or a latency on one whose cycles per
+            instruction are not known.
     """
     spec = load_mcu(mcu) if mcu is not None else None
     given = spec.limits() if spec is not None else Budget()
@@ -200,7 +209,7 @@ def make_budget(
         known = [one.name for one in list_mcus() if one.clock() is not None]
         asked = "--latency needs --mcu" if spec is None else f"nothing is known of the latency on {spec.name}"
         raise InputError(f"{asked}: give --ops instead, or one of --mcu {', '.join(known)}")
-    if not budget.bounds():
+    if not budget.bounds() and not may_be_open:
         raise InputError(
             "no budget: give --flash, --sram, --ops or --mcu, for example --flash 256KB (nas mcus lists the MCUs)"
         )

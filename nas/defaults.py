@@ -35,6 +35,8 @@ FINALISTS = 4
 FINAL_SHARE = 0.25  # of the epochs of a winner; of scores after a tenth, the order is that of how fast networks learn
 EVEN_CANDIDATES = 8  # at most, that every search scores first; at most a third of its candidates
 
+TARGET_TRAININGS = 2.5  # full trainings on the way to a target: the winner, half of it and so on, and those in between
+
 # Price of an epoch of shared weights, and of a score, in plain epochs of a network that uses the budget; told before a
 # search
 DESCENT_EPOCH_PRICE = 1.4  # one network a step, a mixture for every fourth: 1.2 to 1.7 measured, candidates included

@@ -22,6 +22,8 @@ LONGEST_QUOTE = 80  # characters
 _UNSHOWABLE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NUMBER = re.compile(r"\s*(-?\d+(?:_\d+)*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+
 
 def parse_bytes(text: str | int) -> int:
     """Read a memory size: ``parse_bytes("256KB") == 262144``; a bare number is bytes.
@@ -45,6 +47,15 @@ def parse_seconds(text: str | float) -> float:
 def parse_milliseconds(text: str | float, what: str = "latency", example: str = "200ms") -> float:
     """Read a short time: ``parse_milliseconds("200ms") == 200.0``; a bare number is milliseconds."""
     return _positive(text, {"": 1.0, **MILLISECOND_UNITS}, what, example)
+
+
+def parse_share(text: str | float, what: str) -> float:
+    """Read a score: ``parse_share("90%", "accuracy") == 0.9``; a bare number is from 0 to 1."""
+    match = _SHARE.fullmatch(str(text))
+    value = float(match[1]) / (100 if match[2] else 1) if match else math.nan
+    if not 0 < value < 1:
+        raise UnitError(f"cannot read the {what} {quoted(str(text))}: write 90% or 0.9; it is below 100%")
+    return value
 
 
 def format_bytes(count: int) -> str:

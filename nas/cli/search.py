@@ -57,10 +57,18 @@ def search(
     latency: Annotated[
         str | None, typer.Option(help="Longest inference, for example 200ms; needs --mcu with latency data.")
     ] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(help="Look for the cheapest network of at least this accuracy on validation, for example 90%."),
+    ] = None,
+    auc: Annotated[str | None, typer.Option(help="Likewise, for ad: 0.86.")] = None,
+    minimize: Annotated[
+        str | None, typer.Option(help="What is cheap then: ops, flash, sram or latency. Default: ops.")
+    ] = None,
     engine: Annotated[
         str | None,
         typer.Option(
-            help="dnas, tpe, nsga2, random, even or published. Default: dnas; tpe for ad.",
+            help="dnas, evolution, tpe, nsga2, random, even or published. Default: dnas; tpe for ad.",
             autocompletion=completion.engines,
         ),
     ] = None,
@@ -147,6 +155,8 @@ def search(
 
     Three networks from one search: nas search --task kws --flash 256KB --pareto 3
 
+    As small as 90% accuracy allows: nas search --task kws --accuracy 90%
+
     Two machines, one search: nas search --task kws --ops 6M --engine tpe --trials 40 --storage postgresql://HOST/nas
     """
     from nas.cli.console import ConsoleReporter
@@ -188,6 +198,9 @@ def search(
         teacher,
         qat,
         normal_only,
+        accuracy,
+        auc,
+        minimize,
         TaskSettings(input_, split_keywords(keywords), clip, window, hop, mels, coefficients),
     )
     if dry_run:

@@ -31,6 +31,7 @@ def result_table(report: dict[str, Any]) -> Group:
     return Group(
         *(_winner(report | each) for each in winners),
         *([format_gain(report["winner"]["metric"], report["even"])] if report.get("even") else []),
+        *([_target(report["target"])] if report.get("target") else []),
         f"{_found(search)}trained for {search['winner_epochs']} epochs in "
         f"{format_seconds(sum(each['winner']['train_seconds'] for each in winners))}, "
         f"{format_seconds(search['seconds'])} in all",
@@ -90,6 +91,15 @@ def _parity(parity: dict[str, Any], metric: str) -> str:
         return f"parity: torch is confident of none of {samples} samples, so class agreement is not known; {sqnr}"
     agree = f"torch and TFLM agree on {pair['decided_agreement']:.0%} of {pair['decided']} confident samples"
     return f"parity: {agree} (of {samples}), {sqnr}"
+
+
+def _target(target: dict[str, Any]) -> str:
+    steps = ", ".join(
+        f"{format_score(target['metric'], each['score'])} with {format_ops(each['cost']['ops'])} ops"
+        for each in target["steps"]
+    )
+    asked, reached = (format_score(target["metric"], target[key]) for key in ("score", "reached"))
+    return f"{asked} asked for, {reached} on validation with the fewest {target['minimize']}; trained: {steps}"
 
 
 def _found(search: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,17 +88,22 @@ def even_networks(space: SearchSpace, budget: Budget) -> list[Architecture]:
 
 
 def scaled_points(space: SearchSpace, budget: Budget) -> list[Architecture]:
-    """The published networks of a space, each with all widths scaled together until it is the largest that fits.
+    """The published networks of a space, ``scaled`` into the budget."""
+    return scaled(space, budget, [*space.points.values()])
+
+
+def scaled(space: SearchSpace, budget: Budget, networks: Sequence[Architecture]) -> list[Architecture]:
+    """Networks with all widths scaled together, each until it is the largest that fits.
 
     Widths count from the narrowest of their range. A network is left out where even the narrowest does not fit.
     """
-    taken = [space.choices(point) for point in space.points.values()]
+    taken = [space.choices(network) for network in networks]
     rows = np.array([[choices.get(each.name, 0) for each in space.decisions] for choices in taken], np.int64)
     rows = rows.reshape(len(taken), len(space.decisions))
-    shares = rows / (_counts(space) - 1) * _is_width(space)
+    shares = rows / np.maximum(_counts(space) - 1, 1) * _is_width(space)
     proportions = shares / np.maximum(shares.max(axis=1, initial=0), 1e-9)[:, None]
-    scaled = widest(space, budget, rows, proportions, np.ones(len(rows)))
-    return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in scaled))
+    fitting = widest(space, budget, rows, proportions, np.ones(len(rows)))
+    return list(dict.fromkeys(space.architecture(choices_of(space, row)) for row in fitting))
 
 
 def widest(

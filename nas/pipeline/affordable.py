@@ -32,7 +32,7 @@ def trainable(plan: SearchPlan, session: Session, clock: Clock, record: dict[str
         return plan
     points = candidates_to_be(plan.space, plan.budget, SPEED_SAMPLES, plan.options.seed)
     speed = session.training_ops_per_second(sorted(points, key=lambda point: ops(point.graph))[len(points) // 2])
-    samples = session.samples * plan.train_epochs * LEAST_EPOCHS_SHARE
+    samples = session.samples * plan.train_epochs * plan.trainings * LEAST_EPOCHS_SHARE
     limit = int(speed * available / samples) if available > 0 else 0
     bounded = plan.within_ops(max(limit, 1))
     if not bounded.budget.admits(plan.space.smallest()):
@@ -49,7 +49,7 @@ def affordable_epochs(plan: SearchPlan, session: Session, clock: Clock) -> int:
         return plan.epochs
     epoch = session.epoch_seconds(even_network(plan))
     finals = epoch * affordable_finals(plan, session, clock) * defaults.FINALISTS
-    seconds = clock.search_seconds(epoch * plan.train_epochs, finals)
+    seconds = clock.search_seconds(epoch * plan.train_epochs * plan.trainings, finals)
     assert seconds is not None
     return max(1, min(plan.epochs, int(EPOCH_SHARE * seconds / (epoch * EPOCH_PRICE[plan.scoring]))))
 
@@ -74,4 +74,4 @@ def affordable_training(plan: SearchPlan, session: Session, clock: Clock, places
     if left is None:
         return asked
     epoch = sum(session.epoch_seconds(place.candidate.architecture) for place in places)
-    return max(1, min(asked, int((left - EXPORT_SECONDS * len(places)) / epoch)))
+    return max(1, min(asked, int((left - EXPORT_SECONDS * len(places)) / (epoch * plan.trainings))))

@@ -79,7 +79,7 @@ def estimate(
     trained = plan.scoring is Scoring.TRAINED
     epoch = samples * max(found) / ops_per_second  # candidates and winners use the budget
     winner = plan.train_epochs * epoch
-    training = winner * sum(1 / 2**part for part in range(options.pareto))
+    training = winner * plan.trainings * sum(1 / 2**part for part in range(options.pareto))
     count = math.inf if plan.limit is None else plan.limit
     if trained:
         searching = count * epochs * epoch

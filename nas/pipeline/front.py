@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nas.budget import Budget
 from nas.engines import Candidate, best
+from nas.space import Architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Place:
     candidate: Candidate
     budget: Budget
     folder: Path
+
+    def with_network(self, architecture: Architecture) -> Place:
+        """The same with another network."""
+        cost = self.budget.cost(architecture)
+        return replace(self, candidate=replace(self.candidate, architecture=architecture, cost=cost))
 
 
 def choose_winners(candidates: Sequence[Candidate], budgets: Sequence[Budget], run: Path) -> list[Place]:

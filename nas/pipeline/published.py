@@ -13,7 +13,7 @@ TRAINING = {"schema", "nas", "train", "epochs", "seed", "data", "precision", "re
 OPTIONS = {
     "task", "space", "mcu", "flash", "sram", "ops", "latency", "engine", "time", "trials", "epochs", "train_epochs",
     "data", "seed", "plan", "kernels", "inherit", "pareto", "start", "precision", "devices", "recipe", "teacher", "qat",
-    "settings", "flash_model", "normal_only",
+    "settings", "flash_model", "normal_only", "accuracy", "auc", "minimize",
 }  # fmt: skip
 SPACE = {"name", "sha256"}
 DATA = {"name", "synthetic", "fingerprint", "classes", "train", "validation", "test"}

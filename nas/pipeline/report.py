@@ -20,9 +20,10 @@ def write_report(
     budgets: Sequence[Budget],
     engine: str | None,
     search: dict[str, Any],
-    even: dict[str, Any] | None = None,
+    found: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write and return the report; ``search`` says what finding the networks took, ``even`` what they gained.
+    """Write and return the report; ``search`` says what finding the networks took, ``found`` how
+    they compare with even networks, and how a target was reached.
 
     The first winner is the one for the whole budget; those for parts of it stand in ``front``.
     """
@@ -38,7 +39,7 @@ def write_report(
         "winner": winner.to_json(),
         "budget_used": _used(winner, budget),
         "search": search,
-        "even": even,
+        **(found or {}),
         "parity": winner.parity,
     }
     if len(winners) > 1:

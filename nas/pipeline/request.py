@@ -22,7 +22,7 @@ from nas.tasks import Task, TaskSettings, get_task
 from nas.tasks.base import outputs_of
 from nas.tasks.metric import Objective
 from nas.training.recipe import Recipe, load_recipe
-from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds
+from nas.units import parse_bytes, parse_milliseconds, parse_ops, parse_seconds, parse_share, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,9 @@ class SearchOptions:
     teacher: str | None = None
     qat: bool | None = None
     normal_only: bool = False
+    accuracy: str | float | None = None
+    auc: str | float | None = None
+    minimize: str | None = None
     settings: TaskSettings = field(default_factory=TaskSettings)
     flash_model: str = FlashModel.FILE.value  # of studies, as plan = "estimate" is
 
@@ -106,6 +109,19 @@ EPOCH_PRICE = {  # in plain epochs of a network that uses the budget
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A score that the validation split is to have, and the cost that is to be small, by its name in ``Cost``."""
+
+    metric: str
+    score: float
+    cost: str
+
+
+COSTS = {"flash": "flash_bytes", "sram": "sram_bytes", "ops": "ops", "latency": "latency_us"}
+"""What ``--minimize`` takes, and its name in ``Cost``."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPlan:
     """A request that was found possible: everything read, every unit parsed, the budget reachable."""
 
@@ -121,11 +137,18 @@ class SearchPlan:
     """Of a candidate, or of the shared weights."""
     start: tuple[Architecture, ...]
     """Networks to score first."""
+    target: Target | None = None
+    """What is enough; without one, the budget is used."""
 
     @property
     def train_epochs(self) -> int:
         """Of the winner."""
         return self.options.train_epochs or self.recipe.epochs
+
+    @property
+    def trainings(self) -> float:
+        """Full trainings of the whole job, in those of the first: networks on the way to a target cost less each."""
+        return defaults.TARGET_TRAININGS if self.target else 1.0
 
     @property
     def limit(self) -> int | None:
@@ -177,6 +200,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     recipe = load_recipe(task, options.recipe)
     require_teacher(options.teacher, task)
     engine, scoring = _method(options, task)
+    target = _target(options, task)
     budget = make_budget(
         options.mcu,
         flash_bytes=_parsed(parse_bytes, options.flash),
@@ -184,7 +208,9 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         ops=_parsed(parse_ops, options.ops),
         latency_ms=_parsed(parse_milliseconds, options.latency),
         planning=_planning(options),
+        may_be_open=target is not None,
     )
+    _require_start(options, target, budget)
     if engine == "published" and not space.points:
         raise InputError(f"--engine published: the space {space.name} lists no published network")
     fitting = reachable(space, budget)
@@ -201,6 +227,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
         scoring,
         options.epochs or _epochs(options, recipe, scoring),
         tuple(_start(space, name) for name in options.start),
+        target,
     )
     for part, each in enumerate(plan.budgets()[1:], 1):
         try:
@@ -210,6 +237,39 @@ def plan_search(options: SearchOptions) -> SearchPlan:
                 f"--pareto {options.pareto} asks for 1/{2**part} of the budget too: {cause}"
             ) from cause
     return plan
+
+
+def _target(options: SearchOptions, task: Task) -> Target | None:
+    """The score that is asked for, and what is to be small then."""
+    given = {name: value for name in ("accuracy", "auc") if (value := getattr(options, name)) is not None}
+    if not given:
+        if options.minimize is not None:
+            raise InputError(
+                "--minimize needs --accuracy or --auc: without, the most accurate network of a budget wins"
+            )
+        return None
+    if list(given) != [task.metric]:
+        wrong = next(name for name in given if name != task.metric)
+        raise InputError(f"--{wrong}: networks for {task.name} are scored by {task.metric}; give --{task.metric}")
+    if options.pareto > 1 or options.storage is not None:
+        flag = "--pareto" if options.pareto > 1 else "--storage"
+        raise InputError(f"--{task.metric} looks for one network on one machine: leave {flag} out")
+    if (options.minimize or "ops") not in COSTS:
+        raise InputError(f"--minimize {quoted(str(options.minimize))}: there are {', '.join(COSTS)}")
+    return Target(task.metric, parse_share(given[task.metric], task.metric), COSTS[options.minimize or "ops"])
+
+
+def _require_start(options: SearchOptions, target: Target | None, budget: Budget) -> None:
+    """A search for a target starts at a bound: one that was given, or what the time allows."""
+    if target is None:
+        return
+    if options.minimize not in (None, "ops") and target.cost not in budget.bounds():
+        raise InputError(
+            f"--minimize {options.minimize} goes down from a bound: give --{options.minimize}"
+            f"{' and --mcu' if options.minimize == 'latency' else ''} too"
+        )
+    if not budget.bounds() and options.trials is not None:
+        raise InputError(f"--{target.metric} with --trials goes down from a bound: give --ops, for example --ops 10M")
 
 
 def _method(options: SearchOptions, task: Task) -> tuple[str, Scoring]:

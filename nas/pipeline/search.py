@@ -36,6 +36,7 @@ from nas.pipeline.request import Scoring, SearchOptions, SearchPlan, plan_search
 from nas.pipeline.scoring import make_scorer
 from nas.pipeline.session import Session, open_run_session
 from nas.pipeline.sharing import shown_storage, study_place
+from nas.pipeline.target import reach_target
 from nas.pipeline.teacher import load_teacher
 from nas.pipeline.winner import Finish, Winner, make_winner
 from nas.report.front_plot import plot_front
@@ -199,9 +200,14 @@ def _finish(
         picture = plot_front(candidates, winners, names, asked.budget.bounds(), plan.task.metric)
         write_bytes(run.path / "front.svg", picture)
     finish = Finish(epochs, load_teacher(plan.options.teacher, session), plan.options.qat)
+    reached = None
+    if plan.target is not None:
+        reached = reach_target(run, session, plan.space, plan.target, places[0], finish, clock)
+        places = [places[0].with_network(reached.cheapest.architecture)]
     proofs = [_prove(place, session, finish) for place in places]
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
-    report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent, even)
+    found = {"even": even, "target": reached and reached.to_json()}
+    report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent, found)
     write_page(run.path)
     run.update(status="done", elapsed_seconds=clock.elapsed())  # last: what is done is not gone on with
     session.reporter.ended(run.path, report)
@@ -258,7 +264,10 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
     scorer = make_scorer(run, plan, session, epochs, note_time)
     scorer.prepare()
     epoch = session.epoch_seconds(even_network(plan)) if clock.seconds else 0.0
-    training, finals = epoch * plan.train_epochs, epoch * defaults.FINALISTS * run.record()["final_epochs"]
+    training, finals = (
+        epoch * plan.train_epochs * plan.trainings,
+        epoch * defaults.FINALISTS * run.record()["final_epochs"],
+    )
 
     def stop(candidates: Sequence[Candidate]) -> bool:
         """Another candidate of average length would eat into the final training."""

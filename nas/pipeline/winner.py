@@ -33,6 +33,7 @@ from nas.space import Architecture
 from nas.tasks.metric import Objective, Score
 from nas.training.loop import Epoch, evaluate, predict
 
+WEIGHT_FILES = ("weights.safetensors", "training.json")  # what a full training leaves
 Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
 
@@ -164,7 +165,7 @@ def train_fully(
     session: Session, architecture: Architecture, finish: Finish, folder: Path
 ) -> tuple[Network, list[Epoch]]:
     """Train as asked, or take the weights that an earlier try finished; returns the epochs behind them too."""
-    weights, checkpoint = folder / "weights.safetensors", folder / "checkpoint.pt"
+    weights, checkpoint = (folder / name for name in (WEIGHT_FILES[0], "checkpoint.pt"))
     if weights.exists():
         network = build_network(architecture.graph, session.seed)
         load_weights(network, weights)
