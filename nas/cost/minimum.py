@@ -12,7 +12,7 @@ save over it.)
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,7 +75,7 @@ def minimum(
     def worth(bounds: Bounds) -> Any:
         return _possible(bounds, limits if not found else {**limits, name: _less(name, found[-1][0])})
 
-    climb = _Climb(space, worth, planning, clock)
+    climb = _Climb(space, worth, {name, *limits}, planning, clock)
     for point, costs in climb:
         if _within(costs, limits) and (not found or getattr(costs, name) < found[-1][0]):
             found.append((getattr(costs, name), point, costs))
@@ -95,7 +95,7 @@ def find_within(
     space: SearchSpace, limits: Mapping[str, int], planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None
 ) -> tuple[Architecture | None, bool]:
     """A network within joint limits, or ``None``; and whether that is proved."""
-    climb = _Climb(space, lambda bounds: _possible(bounds, limits), planning, clock)
+    climb = _Climb(space, lambda bounds: _possible(bounds, limits), {*limits}, planning, clock)
     found = next((_architecture(space, point) for point, costs in climb if _within(costs, limits)), None)
     return found, found is not None or climb.finished
 
@@ -119,9 +119,14 @@ class _Climb:
     """
 
     def __init__(
-        self, space: SearchSpace, worth: Callable[[Bounds], Any], planning: Planning, clock: Clock | None
+        self,
+        space: SearchSpace,
+        worth: Callable[[Bounds], Any],
+        names: Collection[str],
+        planning: Planning,
+        clock: Clock | None,
     ) -> None:
-        self.space, self.worth, self.planning, self.clock = space, worth, planning, clock
+        self.space, self.worth, self.names, self.planning, self.clock = space, worth, names, planning, clock
         self.complete = self.finished = False
         self.bounds: Bounds = {}
 
@@ -131,7 +136,7 @@ class _Climb:
         seen = 0
         while len(points):
             seen += len(points)
-            self.bounds = lower_bounds(self.space, points, self.planning, self.clock)
+            self.bounds = lower_bounds(self.space, points, self.planning, self.clock, self.names)
             exact = self._one_by_one(points)
             for place, i in enumerate(np.argsort(sum(self.bounds.values()), kind="stable")):
                 if place == FEW:  # as a rule they have left little that is worth a look
@@ -198,27 +203,34 @@ class _Unpadded(GraphBuilder):
 
 
 def lower_bounds(
-    space: SearchSpace, options: IntArray, planning: Planning = DEFAULT_PLANNING, clock: Clock | None = None
+    space: SearchSpace,
+    options: IntArray,
+    planning: Planning = DEFAULT_PLANNING,
+    clock: Clock | None = None,
+    names: Collection[str] | None = None,
 ) -> Bounds:
-    """Lower bounds of the costs of points and of all that is wider: cost name -> (networks,)."""
-    names = (*COSTS, *(() if clock is None else ("latency_us",)))
+    """Lower bounds of the costs of points and of all that is wider, by default of all: cost name -> (networks,)."""
+    names = (*COSTS, *(["latency_us"] if clock else [])) if names is None else names
     bounds = {name: np.zeros(len(options), np.int64) for name in names}
     for group in structures(space, options):
-        for name, found in _bounds_of_one_structure(space, options[group], planning, clock).items():
-            bounds[name][group] = found
+        for name, bound in _bounds_of_one_structure(space, options[group], planning, clock).items():
+            if name in names:
+                bounds[name][group] = bound()
     return bounds
 
 
-def _bounds_of_one_structure(space: SearchSpace, options: IntArray, planning: Planning, clock: Clock | None) -> Bounds:
+def _bounds_of_one_structure(
+    space: SearchSpace, options: IntArray, planning: Planning, clock: Clock | None
+) -> dict[str, Callable[[], IntArray]]:
     graph = graph_of_many(space, options, _Unpadded)
     if may_have_one_channel(space) or any(len(stage.kernel) > 1 for stage in space.spec.stage):
         # On CMSIS-NN a larger kernel or two channels may overlap where 1x1 or one channel may not.
         planning = planning._replace(kernels=(Kernels.REFERENCE,))
     return {
-        "flash_bytes": _least_file(space, graph, planning),
-        "sram_bytes": least_bytes(graph, len(options), planning) + sram.kept_bytes(graph, planning),
-        "ops": ops(graph),
-        **({} if clock is None else {"latency_us": clock.microseconds(graph, least=True)}),
+        "flash_bytes": lambda: _least_file(space, graph, planning),
+        "sram_bytes": lambda: least_bytes(graph, len(options), planning) + sram.kept_bytes(graph, planning),
+        "ops": lambda: ops(graph),
+        **({} if clock is None else {"latency_us": lambda: clock.microseconds(graph, least=True)}),
     }
 
 

@@ -60,7 +60,7 @@ def require_refused(done: Any, tmp_path: Path, *named: str) -> None:
         (("--space", "kws_micro"), ["'kws_micro'", "did you mean 'kws_micronet'?"]),
         (("--space", "nowhere/some.toml"), ["no file nowhere/some.toml"]),
         (("--mcu", "stm32"), ["'stm32'", "stm32f446re"]),
-        (("--engine", "tpa"), ["no engine named 'tpa'", "dnas, tpe, nsga2, random"]),
+        (("--engine", "tpa"), ["no engine named 'tpa'", "dnas, evolution, tpe, nsga2, random"]),
         (("--trials", "0"), ["--trials 0 must be at least 1"]),
         (("--epochs", "0"), ["--epochs 0 must be at least 1"]),
         (("--train-epochs", "-1"), ["--train-epochs -1 must be at least 1"]),

@@ -97,7 +97,7 @@ def test_half_of_the_draws_leave_a_stage_out_and_none_leaves_out_all() -> None:
         assert 0.4 < np.mean([stage in each for each in stages]) < 0.72
     assert all(len(each) > 1 for each in stages)
     assert {block.kind for network in found for block in network.blocks if block.stage == "grid"} == {
-        *("ds", "ibn", "residual", "fused")
+        *("ds", "ibn", "residual", "fused", "conv")
     }
 
 
@@ -116,7 +116,7 @@ def test_even_networks_are_of_every_family() -> None:
     assert len(found) == len(set(found)) <= 2 * MOST_EVEN
     assert (("map", "ds"), ("time", "temporal")) in families
     assert {kind for family in families for stage, kind in family if stage == "grid"} == {
-        *("ds", "ibn", "residual", "fused")
+        *("ds", "ibn", "residual", "fused", "conv")
     }
     assert all(family for family in families)
     for network in found:

@@ -383,7 +383,7 @@ def test_the_gradient_passes_through_what_is_cut_off(raw: list[float], kernels: 
 @pytest.mark.parametrize("name", [*SHIPPED, *(name for name in OF_ONE_STRUCTURE if name != "no-choice")])
 def test_every_decision_feels_a_slope(name: str) -> None:
     """Also after the part that a softmax cannot follow, the mean over the options, is taken out."""
-    space = NASTY.get(name) or load_space(name)
+    space = of_one_structure(NASTY.get(name) or load_space(name))
     supernet = Supernet(space, 0)
     weights = {key: value.requires_grad_() for key, value in normed(inside(space)).items()}
     logits = supernet.logits(examples(space, 3).float(), weights)
@@ -391,6 +391,11 @@ def test_every_decision_feels_a_slope(name: str) -> None:
     for key, gradient in zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True):
         assert bool(gradient.isfinite().all()), key
         assert float((gradient - gradient.mean()).abs().max()) > 0, key
+
+
+def of_one_structure(space: SearchSpace) -> SearchSpace:
+    """What a descent is for: the part of a space with the stages, kinds and strides of its largest network."""
+    return space.of_structure(space.largest()) if space.is_structured else space
 
 
 def test_every_weight_learns_where_all_options_are_alive() -> None:
@@ -465,7 +470,7 @@ def range_space(options: int) -> SearchSpace:
 
 @pytest.mark.parametrize("name", [*SHIPPED, "range"])
 def test_there_are_only_the_weights_of_the_widest_network(name: str) -> None:
-    space = range_space(70) if name == "range" else load_space(name)
+    space = range_space(70) if name == "range" else of_one_structure(load_space(name))
     count = sum(parameter.numel() for parameter in Supernet(space, 0).parameters())
     assert count == sum(parameter.numel() for parameter in build_network(space.largest().graph, 0).parameters())
 

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from nas.budget import Budget
-from nas.defaults import DESCENT_EPOCH_PRICE, ONE_SHOT_EPOCH_PRICE, SCORE_PRICE
+from nas.defaults import DESCENT_EPOCH_PRICE, FINAL_SHARE, FINALISTS, ONE_SHOT_EPOCH_PRICE, SCORE_PRICE
 from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.pipeline.dry_run import describe_plan
 from nas.pipeline.request import EPOCHS, Scoring, SearchOptions, plan_search
+
+FINALS = FINALISTS * FINAL_SHARE
 
 
 def options(**given: Any) -> SearchOptions:
@@ -129,7 +131,7 @@ def test_an_impossible_budget_is_no_plan() -> None:
 
 @pytest.mark.parametrize(
     ("given", "tme"),
-    [({"trials": 20, "epochs": 6, "train_epochs": 30}, 4.0), ({"trials": 1, "epochs": 1, "train_epochs": 100}, 0.01)],
+    [({"trials": 20, "epochs": 6, "train_epochs": 30}, 5.07), ({"trials": 1, "epochs": 1, "train_epochs": 100}, 1.01)],
 )
 def test_the_price_in_trained_model_equivalents(given: dict[str, int], tme: float) -> None:
     assert describe_plan(options(engine="tpe", **given))["tme"] == tme
@@ -138,18 +140,18 @@ def test_the_price_in_trained_model_equivalents(given: dict[str, int], tme: floa
 def test_a_gradient_search_costs_its_epochs_however_many_candidates_it_scores() -> None:
     few, many = (describe_plan(options(trials=trials, epochs=30, train_epochs=60)) for trials in (1, 100))
     assert few["engine"] == "dnas"
-    assert few["tme"] == many["tme"] == pytest.approx(DESCENT_EPOCH_PRICE / 2, abs=0.01)
+    assert few["tme"] == many["tme"] == pytest.approx(DESCENT_EPOCH_PRICE / 2 + FINALS, abs=0.01)
 
 
 def test_a_front_costs_its_shared_weights_and_a_little_for_each_point() -> None:
-    """In trainings of the first winner, however many winners there are."""
+    """In trainings of the first winner; each winner has finals of its own."""
     one, more, several = (
         describe_plan(options(inherit=True, trials=trials, epochs=40, train_epochs=60, pareto=winners))
         for trials, winners in ((1, 1), (1001, 1), (1001, 2))
     )
-    assert one["tme"] == pytest.approx(40 * ONE_SHOT_EPOCH_PRICE / 60, abs=0.01)
+    assert one["tme"] == pytest.approx(40 * ONE_SHOT_EPOCH_PRICE / 60 + FINALS, abs=0.01)
     assert more["tme"] - one["tme"] == pytest.approx(1000 * SCORE_PRICE / 60, abs=0.02)
-    assert several["tme"] == more["tme"]
+    assert several["tme"] == pytest.approx(more["tme"] + FINALS / 2, abs=0.01)
     assert several["minutes"] > more["minutes"]
 
 

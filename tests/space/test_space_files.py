@@ -57,7 +57,7 @@ INPUT = "input = [12, 9, 2]"
             'kind = "conv"\nkernel = [3, 2]\nstride = 2',
             'kind = "dense"',
             "",
-            "stage: with the head pool_dense, stem must be conv or ds or ibn or residual",
+            "stage: with the head pool_dense, stem must be conv or ds or fused or ibn or residual",
         ),
         ('kind = "pool_dense"', 'kind = "linear"', "", "stage: with the head linear, stem must be dense"),
         ('name = "blocks"', 'name = "stem"', "", "stage: names must differ, found stem, stem"),
