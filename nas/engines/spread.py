@@ -24,7 +24,7 @@ WIDEST = 4.0  # of that, as a share of the range: beyond it hardly a width is no
 DIVISIONS, PARTS = 3, 16  # of the interval in which it is sought: a thousandth of the range
 ROUNDS = 4  # of draws; where most depths do not fit, fewer networks come out than were asked for
 TRIES = 4  # draws before it is given up that one is new
-MOST_EVEN = 64  # even networks; where there are more, all stages have their depths at the same share of their range
+MOST_EVEN = 96  # even networks; where there are more, all stages have their depths at the same share of their range
 
 
 def spread_networks(space: SearchSpace, budget: Budget, wanted: FloatArray, seed: int) -> list[Architecture]:
