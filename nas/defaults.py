@@ -33,6 +33,7 @@ MULTIPLIER_DAMPING = 2.0  # of the quadratic term, without which costs swing aro
 # Finals: short real trainings between the best candidates, the best even network among them
 FINALISTS = 4
 FINAL_SHARE = 0.25  # of the epochs of a winner; of scores after a tenth, the order is that of how fast networks learn
+HALVINGS = 2  # of the budget, in which the winner's proportions are tried for a smaller network within noise of it
 EVEN_CANDIDATES = 8  # at most, that every search scores first; at most a third of its candidates
 
 TARGET_TRAININGS = 2.5  # full trainings on the way to a target: the winner, half of it and so on, and those in between

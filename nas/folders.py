@@ -15,7 +15,7 @@ from nas.errors import RunFolderError
 
 RUN = (
     *(".lock", "run.json", "result.json", "candidates.jsonl", "descent.jsonl", "shared.pt", "front.svg", "descent.svg"),
-    *("report.html", "mlflow.json", "tensorboard", "finals", "steps", "winner", "winner-*"),
+    *("report.html", "mlflow.json", "tensorboard", "finals", "smallest.json", "steps", "winner", "winner-*"),
 )
 STUDY = (
     *(".lock", "study.json", "results.csv", "results.parquet", "summary.md", "summary.json", "study.svg"),

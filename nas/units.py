@@ -143,15 +143,20 @@ def format_score(metric: str, value: float) -> str:
     return f"{value:.2%}" if metric == "accuracy" else f"{value:.3f}"
 
 
+def format_difference(metric: str, found: Mapping[str, Any]) -> str:
+    """Show ``gain`` with its interval from ``low`` to ``high``: ``"+0.8 points (-0.3 to +1.9 with 95 %)"``."""
+    unit, per = (" points", 100) if metric == "accuracy" else ("", 1)
+    ends = [f"{per * found[end]:+.3g}" for end in ("low", "high") if found[end] is not None]
+    interval = f" ({' to '.join(ends)} with 95 %)" if ends else ""
+    return f"{per * found['gain']:+.3g}{unit}{interval}"
+
+
 def format_gain(metric: str, even: Mapping[str, Any]) -> str:
     """Show what a winner has over the best even network; ``even`` is that object of a report."""
     if even["gain"] == even["low"] == even["high"] == 0:
         return f"nothing that was found is better than the best even network, {even['summary']}"
-    unit, per = (" points", 100) if metric == "accuracy" else ("", 1)
-    ends = [f"{per * even[end]:+.3g}" for end in ("low", "high") if even[end] is not None]
-    interval = f" ({' to '.join(ends)} with 95 %)" if ends else ""
-    noise = ", within noise" if not ends or even["low"] <= 0 <= even["high"] else ""
+    noise = ", within noise" if even["low"] is None or even["low"] <= 0 <= even["high"] else ""
     return (
-        f"gain over the best even network: {per * even['gain']:+.3g}{unit}{interval}{noise}; both after "
+        f"gain over the best even network: {format_difference(metric, even)}{noise}; both after "
         f"{even['epochs']} epochs, on validation; it is {even['summary']}"
     )

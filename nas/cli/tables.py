@@ -9,7 +9,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from nas.cli.text_console import TextConsole
-from nas.units import format_bytes, format_gain, format_latency, format_ops, format_score, format_seconds, format_speed
+from nas.units import (
+    format_bytes,
+    format_difference,
+    format_gain,
+    format_latency,
+    format_ops,
+    format_score,
+    format_seconds,
+    format_speed,
+)
 
 EVALUATION_FILES = "FOLDER_OF_EVALUATION_FILES"
 OTHER_DATA = dict.fromkeys(("audio", "image"), "FOLDER_OF_CLASSES")  # of tasks without files of a benchmark
@@ -31,6 +40,7 @@ def result_table(report: dict[str, Any]) -> Group:
     return Group(
         *(_winner(report | each) for each in winners),
         *([format_gain(report["winner"]["metric"], report["even"])] if report.get("even") else []),
+        *([_smallest(report)] if report.get("smallest") else []),
         *([_target(report["target"])] if report.get("target") else []),
         f"{_found(search)}trained for {search['winner_epochs']} epochs in "
         f"{format_seconds(sum(each['winner']['train_seconds'] for each in winners))}, "
@@ -91,6 +101,17 @@ def _parity(parity: dict[str, Any], metric: str) -> str:
         return f"parity: torch is confident of none of {samples} samples, so class agreement is not known; {sqnr}"
     agree = f"torch and TFLM agree on {pair['decided_agreement']:.0%} of {pair['decided']} confident samples"
     return f"parity: {agree} (of {samples}), {sqnr}"
+
+
+def _smallest(report: dict[str, Any]) -> str:
+    smallest, cost = report["smallest"], report["smallest"]["predicted"]
+    if smallest["gain"] == smallest["low"] == smallest["high"] == 0:
+        return "smaller: at half of the budget it is worse by more than noise"
+    return (
+        f"smaller, within noise of it: {format_difference(report['winner']['metric'], smallest)} after "
+        f"{smallest['epochs']} epochs with flash {format_bytes(cost['flash_bytes'])}, SRAM "
+        f"{format_bytes(cost['sram_bytes'])}, {format_ops(cost['ops'])} ops: nas train {report['run']}/smallest.json"
+    )
 
 
 def _target(target: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nas import defaults
 from nas.cost.ops import ops
 from nas.engines.spread import candidates_to_be, even_networks
 from nas.errors import InputError
@@ -48,7 +47,7 @@ def affordable_epochs(plan: SearchPlan, session: Session, clock: Clock) -> int:
     if plan.scoring is Scoring.TRAINED or clock.seconds is None:
         return plan.epochs
     epoch = session.epoch_seconds(even_network(plan))
-    finals = epoch * affordable_finals(plan, session, clock) * defaults.FINALISTS
+    finals = epoch * affordable_finals(plan, session, clock) * plan.finals
     seconds = clock.search_seconds(epoch * plan.train_epochs * plan.trainings, finals)
     assert seconds is not None
     return max(1, min(plan.epochs, int(EPOCH_SHARE * seconds / (epoch * EPOCH_PRICE[plan.scoring]))))
@@ -58,7 +57,7 @@ def affordable_finals(plan: SearchPlan, session: Session, clock: Clock) -> int:
     """Epochs of a finalist, as many as the time allows; 0 for none where candidates are trained for as long."""
     asked, seconds = plan.final_epochs, clock.finals_seconds()
     if asked and seconds is not None:
-        asked = min(asked, int(seconds / (defaults.FINALISTS * session.epoch_seconds(even_network(plan)))))
+        asked = min(asked, int(seconds / (plan.finals * session.epoch_seconds(even_network(plan)))))
     return asked if plan.scoring is not Scoring.TRAINED or asked > plan.epochs else 0
 
 

@@ -79,20 +79,25 @@ def estimate(
     trained = plan.scoring is Scoring.TRAINED
     epoch = samples * max(found) / ops_per_second  # candidates and winners use the budget
     winner = plan.train_epochs * epoch
-    training = winner * plan.trainings * sum(1 / 2**part for part in range(options.pareto))
+    training = winner * plan.trainings * _halves(options.pareto)
     count = math.inf if plan.limit is None else plan.limit
     if trained:
         searching = count * epochs * epoch
     else:
         searching = epochs * epoch * EPOCH_PRICE[plan.scoring]
         searching += count * defaults.SCORE_PRICE * epoch if plan.scoring is Scoring.INHERITED else 0
-    searching += defaults.FINALISTS * plan.final_epochs * training / plan.train_epochs
+    searching += plan.finals * plan.final_epochs * winner * _halves(options.pareto) / plan.train_epochs
     if limit is not None:
         available = max(limit - EXPORT_SECONDS, 0.0)
         searching = min(searching, available * (1 - TRAINING_SHARE))
         training = min(training, available * TRAINING_SHARE)
         winner = min(winner, training)
     return Price(searching / winner if winner else 0.0, searching + training + EXPORT_SECONDS)
+
+
+def _halves(winners: int) -> float:
+    """Budgets of all winners, in those of the first."""
+    return sum(0.5**part for part in range(winners))
 
 
 def price_line(

@@ -14,12 +14,11 @@ from nas import defaults
 from nas.budget import Budget
 from nas.engines import Candidate, best
 from nas.engines.run_folder import RunFolder
-from nas.engines.spread import even_networks
+from nas.engines.spread import even_networks, scaled
 from nas.errors import RunFolderError
 from nas.files import as_written, read_json, write_json
 from nas.pipeline.request import SearchPlan
 from nas.pipeline.session import Session
-from nas.space import Architecture
 from nas.tasks.metric import Flags, Metric, Values
 
 RESAMPLES = 2000  # of validation samples, for an interval
@@ -34,27 +33,20 @@ class Finalist:
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
-    """What the winner has over the best even network, both trained as finalists, and where it lies with 95 %.
+class Difference:
+    """What one finalist's score has over another's, and where that lies with 95 %.
 
     The interval is that of the choice of validation samples; another seed of training moves both scores as well.
     """
 
-    even: Finalist
-    gain: float
+    value: float
     low: float
     high: float
 
-    def to_json(self, epochs: int) -> dict[str, Any]:
-        """The ``even`` object of the report."""
-        return {
-            "summary": self.even.candidate.architecture.summary(),
-            "score": self.even.candidate.score,
-            "gain": self.gain,
-            "low": self.low if math.isfinite(self.low) else None,
-            "high": self.high if math.isfinite(self.high) else None,
-            "epochs": epochs,
-        }
+    def to_json(self) -> dict[str, float | None]:
+        """``gain``, ``low`` and ``high``; null where there are too few samples."""
+        ends = {"low": self.low, "high": self.high}
+        return {"gain": self.value} | {name: end if math.isfinite(end) else None for name, end in ends.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +55,18 @@ class Finals:
 
     finalists: tuple[Finalist, ...]
     even: Finalist
+    epochs: int
 
     @property
-    def winner(self) -> Candidate:
+    def winner(self) -> Finalist:
         """The finalist of the highest score."""
-        return self.finalists[0].candidate
+        return self.finalists[0]
+
+    def against_even(self, session: Session) -> dict[str, Any]:
+        """The ``even`` object of the report: what the winner has over the even network."""
+        even, gain = self.even.candidate, difference(self.winner, self.even, session)
+        summary = even.architecture.summary()
+        return {"summary": summary, "score": even.score, **gain.to_json(), "epochs": self.epochs}
 
 
 def hold_finals(
@@ -91,15 +90,43 @@ def hold_finals(
     finalists = [_train(run, session, each, epochs, f"finalist {i}") for i, each in enumerate(contenders, 1)]
     first = best([each.candidate for each in finalists])
     ordered = sorted(finalists, key=lambda each: (each.candidate is not first, -each.candidate.score))
-    return Finals(tuple(ordered), finalists[-1])
+    return Finals(tuple(ordered), finalists[-1], epochs)
 
 
-def measure_gain(finals: Finals, session: Session) -> Gain:
-    """The winner's gain over the even network."""
-    winner, even = finals.finalists[0], finals.even
-    anomalous = session.data.validation.anomalous
-    low, high = interval(winner.values, even.values, session.data.metric, anomalous)
-    return Gain(even, winner.candidate.score - even.candidate.score, low, high)
+def find_smallest(run: RunFolder, plan: SearchPlan, session: Session, budget: Budget, finals: Finals) -> dict[str, Any]:
+    """The ``smallest`` object of the report: a network within noise of the winner at a fraction of the budget.
+
+    The winner's proportions are tried at half of every bound, then at a quarter, as long as the score is within noise.
+
+    Returns:
+        Network, costs, score and difference; the winner itself where half of the budget is too little.
+    """
+    smallest = finals.winner
+    for halving in range(1, defaults.HALVINGS + 1):
+        networks = scaled(plan.space, budget.divided(2**halving), [finals.winner.candidate.architecture])
+        if not networks:
+            break
+        number = finals.winner.candidate.number
+        candidate = Candidate(number, networks[0], budget.cost(networks[0]), 0.0, 0.0)
+        smaller = _train(run, session, candidate, finals.epochs, f"1/{2**halving} of the budget")
+        if difference(smaller, finals.winner, session).high < 0:
+            break
+        smallest = smaller
+    chosen = smallest.candidate
+    return {
+        "summary": chosen.architecture.summary(),
+        "arch": chosen.architecture.to_json(),
+        "predicted": chosen.cost.to_json(),
+        "score": chosen.score,
+        **difference(smallest, finals.winner, session).to_json(),
+        "epochs": finals.epochs,
+    }
+
+
+def difference(one: Finalist, other: Finalist, session: Session) -> Difference:
+    """What one has over the other on the validation split."""
+    ends = interval(one.values, other.values, session.data.metric, session.data.validation.anomalous)
+    return Difference(one.candidate.score - other.candidate.score, *ends)
 
 
 def interval(values: Values, others: Values, metric: Metric, anomalous: Flags | None) -> tuple[float, float]:
@@ -137,6 +164,11 @@ def interval(values: Values, others: Values, metric: Metric, anomalous: Flags | 
     return float(found.low), float(found.high)
 
 
+def final_seconds(run: RunFolder) -> float:
+    """Of all trainings of finals."""
+    return sum(_kept(file)[1] for file in (run.path / "finals").glob("*.json"))
+
+
 def _best_even(plan: SearchPlan, budget: Budget, candidates: Sequence[Candidate]) -> Candidate:
     """Of those that were scored the best, else the one of middling depth."""
     networks = even_networks(plan.space, budget) or [plan.space.smallest()]
@@ -152,12 +184,10 @@ def _rank(candidate: Candidate) -> tuple[bool, float, int, int]:
 
 def _train(run: RunFolder, session: Session, candidate: Candidate, epochs: int, what: str) -> Finalist:
     """Train a finalist, or take what an interrupted run has on the disk."""
-    file = _file(run, candidate.architecture, epochs)
+    file = run.path / "finals" / f"{candidate.architecture.digest}-{epochs}.json"
     if file.exists():
-        kept = read_json(file, RunFolderError)
-        with as_written(file, RunFolderError):
-            values = np.array(kept["values"], np.float64)
-            return Finalist(replace(candidate, score=float(kept["score"]), seconds=float(kept["seconds"])), values)
+        score, seconds, values = _kept(file)
+        return Finalist(replace(candidate, score=score, seconds=seconds, pruned=False), values)
     network, history = session.train(candidate.architecture, epochs, what)
     values, score = session.judge(network), session.validate(network)
     seconds = sum(epoch.seconds for epoch in history)
@@ -167,5 +197,8 @@ def _train(run: RunFolder, session: Session, candidate: Candidate, epochs: int, 
     return Finalist(replace(candidate, score=score, seconds=seconds, pruned=False), values)
 
 
-def _file(run: RunFolder, architecture: Architecture, epochs: int) -> Path:
-    return run.path / "finals" / f"{architecture.digest}-{epochs}.json"
+def _kept(file: Path) -> tuple[float, float, Values]:
+    """Score, seconds and values of a training that is on the disk."""
+    kept = read_json(file, RunFolderError)
+    with as_written(file, RunFolderError):
+        return float(kept["score"]), float(kept["seconds"]), np.array(kept["values"], np.float64)

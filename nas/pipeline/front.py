@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nas.budget import Budget
 from nas.engines import Candidate, best
-from nas.space import Architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +19,9 @@ class Place:
     budget: Budget
     folder: Path
 
-    def with_network(self, architecture: Architecture) -> Place:
+    def with_candidate(self, candidate: Candidate) -> Place:
         """The same with another network."""
-        cost = self.budget.cost(architecture)
-        return replace(self, candidate=replace(self.candidate, architecture=architecture, cost=cost))
+        return replace(self, candidate=candidate)
 
 
 def choose_winners(candidates: Sequence[Candidate], budgets: Sequence[Budget], run: Path) -> list[Place]:

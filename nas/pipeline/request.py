@@ -163,6 +163,11 @@ class SearchPlan:
         epochs = math.ceil(defaults.FINAL_SHARE * self.train_epochs) if defaults.FINALISTS else 0
         return epochs if self.scoring is not Scoring.TRAINED or epochs > self.epochs else 0
 
+    @property
+    def finals(self) -> float:
+        """Trainings of the finals, in those of a network that uses the budget; smaller networks cost less."""
+        return defaults.FINALISTS + sum(0.5**halving for halving in range(1, defaults.HALVINGS + 1))
+
     def budgets(self) -> list[Budget]:
         """The budget, and with ``--pareto`` its half, its quarter and so on: one winner for each."""
         return [self.budget.divided(2**i) for i in range(self.options.pareto)]

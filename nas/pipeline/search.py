@@ -16,7 +16,7 @@ from nas.engines import Candidate, SearchRequest, best, get_engine, without_secr
 from nas.engines.run_folder import RunFolder
 from nas.engines.spread import even_networks
 from nas.errors import InfeasibleError, InputError, InterruptedRunError, RunFolderError
-from nas.files import write_bytes
+from nas.files import write_bytes, write_json
 from nas.pipeline.affordable import (
     affordable_epochs,
     affordable_finals,
@@ -26,7 +26,7 @@ from nas.pipeline.affordable import (
 )
 from nas.pipeline.clock import Clock, time_limit
 from nas.pipeline.dry_run import price_line
-from nas.pipeline.finals import hold_finals, measure_gain
+from nas.pipeline.finals import final_seconds, find_smallest, hold_finals
 from nas.pipeline.front import Place, choose_winners
 from nas.pipeline.page import FILE as PAGE
 from nas.pipeline.page import embedded, write_page
@@ -187,7 +187,7 @@ def _finish(
 ) -> SearchResult:
     """Train and export the winners; write the report."""
     asked = plan_search(plan.options)  # without the bound that the time set
-    places, even = _decide(run, plan, session, choose_winners(candidates, asked.budgets(), run.path), candidates)
+    places, compared = _decide(run, plan, session, choose_winners(candidates, asked.budgets(), run.path), candidates)
     for budget in asked.budgets():
         if not any(place.budget == budget for place in places):
             session.reporter.warn(
@@ -203,10 +203,11 @@ def _finish(
     reached = None
     if plan.target is not None:
         reached = reach_target(run, session, plan.space, plan.target, places[0], finish, clock)
-        places = [places[0].with_network(reached.cheapest.architecture)]
+        cheapest = replace(places[0].candidate, architecture=reached.cheapest.architecture, cost=reached.cheapest.cost)
+        places = [places[0].with_candidate(cheapest)]
     proofs = [_prove(place, session, finish) for place in places]
     spent = {"seconds": round(clock.elapsed(), 1), **_spent(run, plan, candidates, proofs[0])}
-    found = {"even": even, "target": reached and reached.to_json()}
+    found = {**compared, "target": reached and reached.to_json()}
     report = write_report(run, session, proofs, [place.budget for place in places], plan.engine, spent, found)
     write_page(run.path)
     run.update(status="done", elapsed_seconds=clock.elapsed())  # last: what is done is not gone on with
@@ -216,17 +217,22 @@ def _finish(
 
 def _decide(
     run: RunFolder, plan: SearchPlan, session: Session, places: Sequence[Place], candidates: Sequence[Candidate]
-) -> tuple[list[Place], dict[str, Any] | None]:
-    """Hold finals for each budget; the winners, and what the first one has over the best even network."""
+) -> tuple[list[Place], dict[str, Any]]:
+    """Hold finals for each budget; the winners, and how the first one compares with even and with smaller networks."""
     epochs = run.record()["final_epochs"]
     if not epochs:
-        return list(places), None
+        return list(places), {"even": None, "smallest": None}
     run.update(status="finals", final_seconds=0.0)
     held = [hold_finals(run, plan, session, place.budget, candidates, epochs) for place in places]
-    run.update(final_seconds=sum(each.candidate.seconds for finals in held for each in finals.finalists))
-    even = measure_gain(held[0], session).to_json(epochs)
+    even = held[0].against_even(session)
     session.reporter.note(format_gain(plan.task.metric, even))
-    return [replace(place, candidate=finals.winner) for place, finals in zip(places, held, strict=True)], even
+    smallest = find_smallest(run, plan, session, places[0].budget, held[0])
+    write_json(run.path / "smallest.json", smallest["arch"])
+    run.update(final_seconds=final_seconds(run))
+    return [place.with_candidate(each.winner.candidate) for place, each in zip(places, held, strict=True)], {
+        "even": even,
+        "smallest": smallest,
+    }
 
 
 def _prove(place: Place, session: Session, finish: Finish) -> Winner:
@@ -266,7 +272,7 @@ def _find(run: RunFolder, plan: SearchPlan, session: Session, clock: Clock, epoc
     epoch = session.epoch_seconds(even_network(plan)) if clock.seconds else 0.0
     training, finals = (
         epoch * plan.train_epochs * plan.trainings,
-        epoch * defaults.FINALISTS * run.record()["final_epochs"],
+        epoch * plan.finals * run.record()["final_epochs"],
     )
 
     def stop(candidates: Sequence[Candidate]) -> bool:

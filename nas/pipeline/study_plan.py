@@ -154,7 +154,7 @@ def _options(study: Study, arm: Arm, folder: Path) -> dict[str, Any]:
     free = ("time", "trials") if plan.scoring is Scoring.TRAINED else ("time", "trials", "epochs")
     if given := [name for name in free if getattr(asked, name) is not None]:
         raise InputError(f"{arm.name}: tme says what a search costs; leave out {', '.join(given)}")
-    finals, one = defaults.FINALISTS * plan.final_epochs, plan.epochs if plan.scoring is Scoring.TRAINED else 1
+    finals, one = plan.finals * plan.final_epochs, plan.epochs if plan.scoring is Scoring.TRAINED else 1
     epochs = study.tme * plan.train_epochs - finals
     if epochs < one:
         least = (finals + one) / plan.train_epochs

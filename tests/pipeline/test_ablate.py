@@ -72,14 +72,14 @@ def test_a_recipe_with_one_thing_changed(tmp_path: Path) -> None:
 def test_equal_cost(tmp_path: Path) -> None:
     """In epochs of a network that uses the budget: of shared weights 1.4 each, of candidates what they are of it.
 
-    Four finalists of a quarter of a training take one of the two trainings.
+    Finals take a quarter of 4.75 trainings: four finalists, and networks at a half and a quarter of the budget.
     """
     asked = study(
         {"engine": {"dnas": {"engine": "dnas"}, "random": {"engine": "random", "epochs": 2}}}, train_epochs=20
     )
     dnas, random = plan_study(asked.model_copy(update={"tme": 2.0}), tmp_path)
-    assert dnas.options["epochs"] == round(20 / 1.4)
-    assert 8 <= random.options["trials"] <= 12  # two epochs each, of networks that use the budget too
+    assert dnas.options["epochs"] == round(20 * (2 - 4.75 / 4) / 1.4)
+    assert 6 <= random.options["trials"] <= 10  # two epochs each, of networks that use the budget too
     with pytest.raises(InputError, match="tme says what a search costs; leave out trials"):
         plan_study(study({"x": {"a": {"trials": 1}, "b": {}}}).model_copy(update={"tme": 1.0}), tmp_path)
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from nas.budget import Budget
-from nas.defaults import DESCENT_EPOCH_PRICE, FINAL_SHARE, FINALISTS, ONE_SHOT_EPOCH_PRICE, SCORE_PRICE
+from nas.defaults import DESCENT_EPOCH_PRICE, FINAL_SHARE, FINALISTS, HALVINGS, ONE_SHOT_EPOCH_PRICE, SCORE_PRICE
 from nas.errors import InfeasibleError, InputError, RunFolderError
 from nas.pipeline.dry_run import describe_plan
 from nas.pipeline.request import EPOCHS, Scoring, SearchOptions, plan_search
 
-FINALS = FINALISTS * FINAL_SHARE
+FINALS = (FINALISTS + sum(0.5**halving for halving in range(1, HALVINGS + 1))) * FINAL_SHARE
 
 
 def options(**given: Any) -> SearchOptions:
@@ -131,7 +131,7 @@ def test_an_impossible_budget_is_no_plan() -> None:
 
 @pytest.mark.parametrize(
     ("given", "tme"),
-    [({"trials": 20, "epochs": 6, "train_epochs": 30}, 5.07), ({"trials": 1, "epochs": 1, "train_epochs": 100}, 1.01)],
+    [({"trials": 20, "epochs": 6, "train_epochs": 30}, 5.27), ({"trials": 1, "epochs": 1, "train_epochs": 100}, 1.2)],
 )
 def test_the_price_in_trained_model_equivalents(given: dict[str, int], tme: float) -> None:
     assert describe_plan(options(engine="tpe", **given))["tme"] == tme
