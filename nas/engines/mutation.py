@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from nas.budget import Budget
-from nas.engines.spread import widest
+from nas.engines.spread import filled, widest
 from nas.space import SearchSpace
 from nas.space.many import BoolArray, IntArray, present
 
@@ -67,7 +67,7 @@ def mutated(space: SearchSpace, budget: Budget, options: IntArray, rng: np.rando
     its_widths = _are_widths(space) & present(space, child)
     proportions = child / child.max(initial=1, where=its_widths)
     fitting = widest(space, budget, child, proportions, np.ones(1))
-    return fitting if len(fitting) else options
+    return filled(space, budget, fitting[0], 1.0, rng)[None] if len(fitting) else options
 
 
 def _changed(space: SearchSpace, options: IntArray, rng: np.random.Generator) -> IntArray:

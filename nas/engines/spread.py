@@ -16,7 +16,7 @@ import numpy as np
 from nas.budget import Budget, reachable
 from nas.engines.usage import FloatArray, excess, used
 from nas.space import Architecture, SearchSpace
-from nas.space.many import BoolArray, IntArray, choices_of
+from nas.space.many import BoolArray, IntArray, choices_of, present
 from nas.space.space import Decision
 
 UNEVEN = 0.3  # standard deviation of the logarithm of a width, as a multiple of what all widths of a network share
@@ -68,7 +68,7 @@ def draw_filling(
     draws = np.random.default_rng(rng.randrange(2**63))
     for _ in range(TRIES):
         for row in _scaled(space, budget, np.full(1, share), draws):
-            network = space.architecture(choices_of(space, row))
+            network = space.architecture(choices_of(space, filled(space, budget, row, share, draws)))
             if network not in known:
                 return network
     return None
@@ -135,6 +135,23 @@ def widest(
         low = np.maximum(low, np.where(fits, scales, 0).max(axis=0))
     rows = at(low)
     return rows[excess(space, budget, rows) <= 0]
+
+
+def filled(space: SearchSpace, budget: Budget, row: IntArray, share: float, rng: np.random.Generator) -> IntArray:
+    """A network (decisions,) with single widths one option wider, at random, until nothing more fits the share.
+
+    Where widths are few and their options far apart, scaling them all together leaves a tenth of a budget unused.
+    """
+    counts, widths = _counts(space), np.flatnonzero(_is_width(space) & present(space, row[None])[0])
+    while budget.bounds():
+        wider = np.repeat(row[None], len(widths), axis=0)
+        wider[np.arange(len(widths)), widths] += 1
+        wider = wider[(wider < counts).all(axis=1)]
+        wider = wider[used(space, budget, wider) <= share] if len(wider) else wider
+        if not len(wider):
+            break
+        row = wider[rng.integers(len(wider))]
+    return row
 
 
 def _even_rows(space: SearchSpace) -> IntArray:
