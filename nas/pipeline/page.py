@@ -23,7 +23,7 @@ from nas.report.search_plot import plot_search
 from nas.space import load_space
 from nas.space.lookup import list_files
 from nas.tasks import get_task
-from nas.units import format_figures, format_latency, format_ops, format_score, format_seconds
+from nas.units import format_figures, format_gain, format_latency, format_ops, format_score, format_seconds
 
 FILE = "report.html"
 FEW = 3  # candidates, at least, that are worth a picture of their course
@@ -139,6 +139,12 @@ def _facts(report: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, st
     if search["candidates"]:
         found = f"{search['candidates']} candidates by {report['engine']} in {format_seconds(search['search_seconds'])}"
         facts.insert(1, ("search", f"{found}, {search['tme']} trained-model equivalents"))
+    if even := report.get("even"):
+        facts.append(("against even networks", format_gain(winner["metric"], even)))
+    if smallest := report.get("smallest"):
+        facts.append(
+            ("the smallest within noise", f"{smallest['summary']}, {format_ops(smallest['predicted']['ops'])} ops")
+        )
     if latency := winner.get("latency_ms"):
         facts.append(("latency", f"{format_latency(latency)}, modelled"))
     versions = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
@@ -169,7 +175,7 @@ def _published(report: dict[str, Any]) -> list[KnownNetwork]:
         return []
     from nas.cost.model import cost
 
-    found = []
+    found = dict[str, KnownNetwork]()  # some are points of two spaces
     for name in list_files("search_spaces"):
         try:
             space = load_space(name)
@@ -178,8 +184,9 @@ def _published(report: dict[str, Any]) -> list[KnownNetwork]:
         if space.task == report["task"]:
             for point in space.spec.point:
                 costs = cost(space.points[point.name].graph)
-                found.append(KnownNetwork(point.name, costs.flash_bytes, costs.sram_bytes, costs.ops, point.score))
-    return found
+                known = KnownNetwork(point.name, costs.flash_bytes, costs.sram_bytes, costs.ops, point.score)
+                found.setdefault(point.name, known)
+    return [*found.values()]
 
 
 def _command(record: dict[str, Any]) -> str:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-SEARCH = {"schema", "nas", "python", "packages", "budget", "recipe", "trainable_ops", "search_epochs", "winner_epochs"}
+SEARCH = {
+    "schema", "nas", "python", "packages", "budget", "recipe", "trainable_ops", "search_epochs", "final_epochs",
+    "winner_epochs",
+}  # fmt: skip
 TRAINING = {"schema", "nas", "train", "epochs", "seed", "data", "precision", "recipe", "teacher", "qat", "settings"}
 OPTIONS = {
     "task", "space", "mcu", "flash", "sram", "ops", "latency", "engine", "time", "trials", "epochs", "train_epochs",

@@ -41,6 +41,7 @@ def test_a_page_of_a_training(run: Path) -> None:
     assert html.count("<th>unknown</th>") == 2
     assert "data:image/svg+xml;base64," in html
     assert "nas train exported/reference/kws-64kb --epochs 80 --seed 2" in html
+    assert html.count("<td>micronet-kws-l</td>") == 1  # a point of two spaces
     assert write_page(run, run / "other.html").read_text() == html
 
 
