@@ -68,7 +68,8 @@ def search(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="dnas, evolution, tpe, nsga2, random, even or published. Default: dnas; tpe for ad.",
+            help="dnas, evolution, tpe, nsga2, random, even or published. Default: dnas; evolution in spaces with a "
+            "choice of kinds; tpe for ad.",
             autocompletion=completion.engines,
         ),
     ] = None,

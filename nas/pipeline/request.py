@@ -204,7 +204,7 @@ def plan_search(options: SearchOptions) -> SearchPlan:
     task, space = _fitted(task, load_space(options.space or task.default_space), options.settings.input_shape)
     recipe = load_recipe(task, options.recipe)
     require_teacher(options.teacher, task)
-    engine, scoring = _method(options, task)
+    engine, scoring = _method(options, task, space)
     target = _target(options, task)
     budget = make_budget(
         options.mcu,
@@ -277,9 +277,10 @@ def _require_start(options: SearchOptions, target: Target | None, budget: Budget
         raise InputError(f"--{target.metric} with --trials goes down from a bound: give --ops, for example --ops 10M")
 
 
-def _method(options: SearchOptions, task: Task) -> tuple[str, Scoring]:
+def _method(options: SearchOptions, task: Task, space: SearchSpace) -> tuple[str, Scoring]:
     """Engine and scoring by the flags; with ``--pareto`` the default engine is the one that searches for fronts."""
-    usual = defaults.REBUILDING_ENGINE if task.objective is Objective.RECONSTRUCT else defaults.ENGINE
+    usual = defaults.STRUCTURED_ENGINE if space.is_structured else defaults.ENGINE
+    usual = defaults.REBUILDING_ENGINE if task.objective is Objective.RECONSTRUCT else usual
     engine = options.engine or ("nsga2" if options.pareto > 1 else "tpe" if options.inherit else usual)
     get_engine(engine)
     if engine == "dnas":

@@ -50,7 +50,7 @@ def test_a_descent_is_for_networks_of_one_structure(write_space: Callable[..., P
         ("[12, 9, 2]", "[49, 10, 1]"),
         ("classes = 3", "classes = 12"),
     )
-    plan = plan_search(options(space=str(space)))
+    plan = plan_search(options(space=str(space), engine="dnas"))
     assert not plan.space.is_structured
     assert {(block.kind, block.stride) for block in plan.space.largest().blocks} == {("conv", (2, 2)), ("ds", (1, 1))}
     for flags in ({"engine": "random"}, {"inherit": True}):
@@ -122,6 +122,11 @@ def test_networks_to_start_from_must_be_points_of_the_space() -> None:
     assert plan.start == (plan.space.points["micronet-kws-s"],)
     with pytest.raises(InputError, match=r"stem.stride = .* is no option in the space kws_micronet"):
         plan_search(options(engine="tpe", start=("kws_ds_cnn:mlperf-ds-cnn",)))
+
+
+@pytest.mark.parametrize(("space", "engine"), [("kws_micronet", "dnas"), ("kws", "evolution")])
+def test_the_engine_suits_the_space(space: str, engine: str) -> None:
+    assert plan_search(options(space=space)).engine == engine
 
 
 def test_an_impossible_budget_is_no_plan() -> None:
