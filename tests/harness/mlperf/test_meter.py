@@ -208,8 +208,22 @@ def test_samples_that_were_lost(folder: Path) -> None:
     shield = PowerShield()
     shield.drops = 20
     session = started(folder, shield, Board(shield, 40))
-    with pytest.raises(ValidationError, match="samples of the power meter were lost"):
+    with pytest.raises(ValidationError, match=r"^50 samples of the power meter were lost until its second [1-9]"):
         session.energy(lambda done, total: None)
+
+
+def test_times_within_a_second_lose_no_samples() -> None:
+    shield = PowerShield()
+    meter = Lpm01a(shield, 3.0)
+    for moment in ("001s 250ms", "001s 750ms", "002s 000ms"):
+        shield.say(f"TimeStamp: {moment}, buff 00%")
+        for _ in range(500 if moment == "001s 250ms" else 250):
+            shield.said.put(b"4047-08\r\n")
+    while not shield.said.empty():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(meter.take().joules) == 1000
+    meter.close()
 
 
 def test_a_meter_that_is_pulled_off(folder: Path) -> None:

@@ -19,7 +19,7 @@ from nas.harness.mlperf.device import Device
 from nas.harness.mlperf.pty import Port, open_port, serve
 from nas.harness.mlperf.runner import DirectLink, Link, Runner
 from nas.harness.mlperf.serial_port import SerialLink
-from nas.harness.mlperf.session import Session, _auc, open_session
+from nas.harness.mlperf.session import Entry, Session, _auc, open_session
 
 CLASSES = 3
 INPUT_BYTES = 40
@@ -92,6 +92,7 @@ def test_accuracy_in_the_official_files(folder: Path, tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [row["class"] for row in rows] == [0, 1, 2, 0, 1, 2, 0, 1, 0]
     assert rows[0]["infer"]["elapsed_time"] == 1000
+    assert all("throughput" not in row["infer"] for row in rows)
     assert len(rows[0]["infer"]["results"]) == CLASSES
     log = (tmp_path / "out" / "log.txt").read_text()
     assert log.count("TX: db load 40%") == log.count("TX: infer 1 0%") == log.count("m-results-[") == 9
@@ -106,6 +107,7 @@ def test_performance_is_the_median_of_five_windows_of_ten_seconds(folder: Path, 
     assert len(found["windows"]) == 5
     assert all(row["infer"]["elapsed_time"] >= 10e6 for row in session.rows)
     assert [row["infer"]["warmups"] for row in session.rows] == [10] * 5
+    assert [row["infer"]["throughput"] for row in session.rows] == pytest.approx([1 / 0.15] * 5)
     text = (tmp_path / "out" / "results.txt").read_text()
     assert text.count("Runtime requirements have been met.") == 5
     assert "ulp-mlperf: Median throughput is      6.667 inf./sec.\n" in text
@@ -200,6 +202,14 @@ def test_windows_of_an_autoencoder(tmp_path: Path) -> None:
     assert session.accuracy(nothing)["auc"] == 1.0
     assert session.rows[1]["infer"]["results"] == [[2000.0]] * 3
     assert session.rows[1]["infer"]["total_inferences"] == 3
+
+
+def test_a_file_without_stride_is_one_piece() -> None:
+    assert list(Entry("a.bin", 2, 0).pieces(b"abc")) == [b"abc"]
+    assert list(Entry("a.bin", 2, 0, 2).pieces(b"abc")) == [b"ab"]
+    assert list(Entry("a.bin", 2, 0, 1, 1).pieces(b"abc")) == [b"a", b"b", b"c"]
+    assert list(Entry("a.bin", 2, 0, 2, 1).pieces(b"abc")) == [b"ab", b"bc"]
+    assert list(Entry("a.bin", 2, 0, 1).pieces(b"ab")) == [b"a"]
 
 
 def test_a_clock_that_stands_still(folder: Path) -> None:
