@@ -108,7 +108,7 @@ def find_smallest(run: RunFolder, plan: SearchPlan, session: Session, budget: Bu
             break
         number = finals.winner.candidate.number
         candidate = Candidate(number, networks[0], budget.cost(networks[0]), 0.0, 0.0)
-        smaller = _train(run, session, candidate, finals.epochs, f"1/{2**halving} of the budget")
+        smaller = _train(run, session, candidate, finals.epochs, f"finalist at 1 in {2**halving} of the budget")
         if difference(smaller, finals.winner, session).high < 0:
             break
         smallest = smaller

@@ -177,7 +177,10 @@ def test_the_smallest_network_within_noise_is_found(
     found = find_smallest(
         run, plan, replace(session, reporter=listener), plan.budget, Finals((winner,), winner, EPOCHS)
     )
-    assert [text.partition(" of ")[0] for text in listener.trained[::EPOCHS]] == ["1/2", "1/4"][: max(halvings, 1)]
+    assert [text.partition(" of ")[0] for text in listener.trained[::EPOCHS]] == [
+        "finalist at 1 in 2",
+        "finalist at 1 in 4",
+    ][: max(halvings, 1)]
     assert found["predicted"]["ops"] <= (plan.budget.ops or 0) / 2**halvings
     if not halvings:
         assert (found["summary"], found["gain"], found["low"], found["high"]) == (network.summary(), 0, 0, 0)
