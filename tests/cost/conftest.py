@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
 from nas.export.onnx_export import export_onnx
@@ -103,10 +105,13 @@ CASES: dict[str, Callable[[], Architecture]] = {
 
 @pytest.fixture(scope="session", params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, bytes]:
-    """An architecture and its slimmed INT8 file."""
-    architecture = CASES[request.param]()
-    folder = tmp_path_factory.mktemp("export")
-    return architecture, export(architecture, folder)
+    """An architecture and its slimmed INT8 file, which whichever worker comes first converts for all."""
+    architecture, folder = CASES[request.param](), tmp_path_factory.getbasetemp()
+    file = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / f"{request.param}.tflite"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            file.write_bytes(export(architecture, tmp_path_factory.mktemp("export")))
+    return architecture, file.read_bytes()
 
 
 def noise(architecture: Architecture) -> np.ndarray:

@@ -95,6 +95,7 @@ def test_another_process_finds_the_same(searcher: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @every_engine
 def test_a_resumed_search_goes_on_as_if_never_stopped(engine: Engine, searcher: Any) -> None:
     whole = list(engine(searcher.request(LIMIT)))
@@ -113,6 +114,7 @@ def test_candidates_are_numbered_and_carry_their_cost(engine: Engine, searcher: 
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @every_searching_engine
 @pytest.mark.parametrize("bound", ["flash_bytes", "sram_bytes", "ops"])
 def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: Any, bound: str) -> None:
@@ -126,6 +128,7 @@ def test_no_violator_is_evaluated_and_all_others_are(engine: Engine, searcher: A
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @every_searching_engine
 def test_a_latency_is_kept_likewise(engine: Engine, searcher: Any) -> None:
     """Also where the candidates come back from a history, as in a resumed search."""
