@@ -10,9 +10,8 @@ ENGINE = "dnas"
 # Of networks that rebuild their input and are scored by ROC AUC, candidates of which are trained as long as winners:
 # the loss that dnas descends is not the score, and the score moves up and down during a training. Measured on ToyCar.
 REBUILDING_ENGINE = "tpe"
-STRUCTURED_ENGINE = (
-    "evolution"  # of spaces with a choice of kinds, strides and stages: dnas descends within one structure
-)
+# Of spaces with a choice of kinds, strides and stages: dnas descends within one structure.
+STRUCTURED_ENGINE = "evolution"
 
 # Trainings; how weights learn stands in the recipe of the task, search_spaces/recipes
 CANDIDATE_EPOCHS = 4  # of a candidate that is trained by itself, a tenth of a winner's

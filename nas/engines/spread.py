@@ -169,7 +169,7 @@ class _Depths(NamedTuple):
     depths: tuple[int, ...]
     """An option for each stage that may have several."""
     from_middle: float
-    """How far they are from the middle of their ranges."""
+    """Distance of these depths from the middle of their ranges: 0 in the middle."""
 
 
 def _even_depths(space: SearchSpace, choices: int) -> list[_Depths]:

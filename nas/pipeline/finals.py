@@ -34,7 +34,7 @@ class Finalist:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one finalist's score has over another's, and where that lies with 95 %.
+    """Difference between the scores of two finalists, with its 95 % interval.
 
     The interval is that of the choice of validation samples; another seed of training moves both scores as well.
     """
@@ -124,13 +124,15 @@ def find_smallest(run: RunFolder, plan: SearchPlan, session: Session, budget: Bu
 
 
 def difference(one: Finalist, other: Finalist, session: Session) -> Difference:
-    """What one has over the other on the validation split."""
+    """Return the difference of two scores on the validation split, with its interval."""
     ends = interval(one.values, other.values, session.data.metric, session.data.validation.anomalous)
     return Difference(one.candidate.score - other.candidate.score, *ends)
 
 
 def interval(values: Values, others: Values, metric: Metric, anomalous: Flags | None) -> tuple[float, float]:
-    """Where the difference of two scores lies with 95 %: the same samples drawn again for both (Efron, 1979).
+    """Return the 95 % interval of the difference of two scores, by a paired bootstrap (Efron, 1979).
+
+    Both networks get the same resampled samples.
 
     Clips are drawn whole, and as many anomalous ones as there are.
 
@@ -165,7 +167,7 @@ def interval(values: Values, others: Values, metric: Metric, anomalous: Flags | 
 
 
 def final_seconds(run: RunFolder) -> float:
-    """Of all trainings of finals."""
+    """Return the seconds that all trainings of the finals took."""
     return sum(_kept(file)[1] for file in (run.path / "finals").glob("*.json"))
 
 
@@ -187,9 +189,12 @@ def _train(run: RunFolder, session: Session, candidate: Candidate, epochs: int, 
     file = run.path / "finals" / f"{candidate.architecture.digest}-{epochs}.json"
     if file.exists():
         score, seconds, values = _kept(file)
+        if len(values) != len(session.data.validation.labels):
+            raise RunFolderError(f"{file}: {len(values)} values, the data have {len(session.data.validation.labels)}")
         return Finalist(replace(candidate, score=score, seconds=seconds, pruned=False), values)
     network, history = session.train(candidate.architecture, epochs, what)
-    values, score = session.judge(network), session.validate(network)
+    values = session.judge(network)
+    score = session.data.metric.combine(values, session.data.validation.anomalous).value
     seconds = sum(epoch.seconds for epoch in history)
     file.parent.mkdir(exist_ok=True)
     record = {"score": score, "seconds": round(seconds, 3), "epochs": epochs, "values": values.round(6).tolist()}

@@ -177,6 +177,12 @@ class SearchPlan:
         """Share of the budget below which networks do not matter: half of the smallest that a winner is for."""
         return 0.5**self.options.pareto if self.scoring is Scoring.INHERITED else 0.0
 
+    def trainable(self, budget: Budget) -> Budget:
+        """Return a budget of a winner with the bound on ops of this plan, which the time may have set."""
+        if self.budget.ops is None:
+            return budget
+        return budget.with_bound("ops", min(self.budget.ops, budget.ops or self.budget.ops))
+
     def within_ops(self, limit: int) -> SearchPlan:
         """The same plan for networks of at most ``limit`` ops."""
         bound = min(limit, self.budget.ops or limit)

@@ -223,10 +223,11 @@ def _decide(
     if not epochs:
         return list(places), {"even": None, "smallest": None}
     run.update(status="finals", final_seconds=0.0)
-    held = [hold_finals(run, plan, session, place.budget, candidates, epochs) for place in places]
+    budgets = [plan.trainable(place.budget) for place in places]
+    held = [hold_finals(run, plan, session, budget, candidates, epochs) for budget in budgets]
     even = held[0].against_even(session)
     session.reporter.note(format_gain(plan.task.metric, even))
-    smallest = find_smallest(run, plan, session, places[0].budget, held[0])
+    smallest = find_smallest(run, plan, session, budgets[0], held[0])
     write_json(run.path / "smallest.json", smallest["arch"])
     run.update(final_seconds=final_seconds(run))
     return [place.with_candidate(each.winner.candidate) for place, each in zip(places, held, strict=True)], {

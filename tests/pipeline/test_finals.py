@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from nas import defaults
+from nas.budget import Budget
 from nas.engines import Candidate
 from nas.engines.run_folder import RunFolder
 from nas.engines.spread import even_networks
+from nas.errors import RunFolderError
 from nas.pipeline.finals import Finalist, Finals, final_seconds, find_smallest, hold_finals, interval
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions, SearchPlan, plan_search
@@ -199,6 +201,21 @@ def test_the_smallest_network_within_noise_is_found(
 def test_finals_are_longer_than_the_trainings_of_candidates(given: dict[str, Any], epochs: int) -> None:
     asked = SearchOptions("kws", ops="1M", data="builtin", **given)
     assert plan_search(replace(asked, train_epochs=asked.train_epochs or 40)).final_epochs == epochs
+
+
+def test_even_networks_are_no_larger_than_the_time_allows(plan: SearchPlan) -> None:
+    short, asked = plan.within_ops(200_000), Budget(flash_bytes=65_536)
+    assert short.trainable(asked) == Budget(flash_bytes=65_536, ops=200_000)
+    assert short.trainable(Budget(ops=100_000)).ops == 100_000
+    assert short.trainable(Budget()).ops == 200_000
+
+
+def test_a_finalist_of_other_data_is_refused(plan: SearchPlan, session: Session, run: RunFolder) -> None:
+    hold_finals(run, plan, session, plan.budget, candidates(plan)[-1:], 1)
+    file = min((run.path / "finals").iterdir())
+    file.write_text(json.dumps({**json.loads(file.read_text()), "values": [1.0]}))
+    with pytest.raises(RunFolderError, match="1 values, the data have"):
+        hold_finals(run, plan, session, plan.budget, candidates(plan)[-1:], 1)
 
 
 def test_a_study_may_do_without_finals(monkeypatch: pytest.MonkeyPatch) -> None:
