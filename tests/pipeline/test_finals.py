@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_builtin import small_session
 
 from nas import defaults
 from nas.budget import Budget
@@ -19,7 +20,7 @@ from nas.errors import RunFolderError
 from nas.pipeline.finals import Finalist, Finals, final_seconds, find_smallest, hold_finals, interval
 from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions, SearchPlan, plan_search
-from nas.pipeline.session import Session, open_session
+from nas.pipeline.session import Session
 from nas.tasks.metric import ACCURACY, Objective, find_metric
 from nas.training.checkpoint import Epoch
 from nas.units import format_gain
@@ -46,11 +47,7 @@ def plan() -> SearchPlan:
 
 @pytest.fixture(scope="module")
 def session(plan: SearchPlan) -> Session:
-    from small_builtin import shrink
-
-    with pytest.MonkeyPatch.context() as patch:
-        shrink(patch.setattr)
-        return open_session(plan.task, "builtin", 0, "cpu", Reporter())
+    return small_session(plan)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_builtin import small_session
 
 from nas.engines import Candidate
 from nas.engines.run_folder import RunFolder
@@ -16,9 +17,8 @@ from nas.engines.spread import scaled
 from nas.errors import InfeasibleError, InputError
 from nas.pipeline.clock import Clock
 from nas.pipeline.front import Place
-from nas.pipeline.reporter import Reporter
 from nas.pipeline.request import SearchOptions, SearchPlan, Target, plan_search
-from nas.pipeline.session import Session, open_session
+from nas.pipeline.session import Session
 from nas.pipeline.target import CLOSEST, reach_target
 from nas.pipeline.winner import Finish
 from nas.space import Architecture
@@ -34,11 +34,7 @@ def plan() -> SearchPlan:
 
 @pytest.fixture(scope="module")
 def session(plan: SearchPlan) -> Session:
-    from small_builtin import shrink
-
-    with pytest.MonkeyPatch.context() as patch:
-        shrink(patch.setattr)
-        return open_session(plan.task, "builtin", 0, "cpu", Reporter())
+    return small_session(plan)
 
 
 @pytest.fixture
