@@ -61,9 +61,10 @@ def search(
         str | None,
         typer.Option(help="Look for the cheapest network of at least this accuracy on validation, for example 90%."),
     ] = None,
-    auc: Annotated[str | None, typer.Option(help="Likewise, for ad: 0.86.")] = None,
+    auc: Annotated[str | None, typer.Option(help="The same for a ROC AUC, in ad: 0.86.")] = None,
     minimize: Annotated[
-        str | None, typer.Option(help="What is cheap then: ops, flash, sram or latency. Default: ops.")
+        str | None,
+        typer.Option(help="Cost that --accuracy or --auc keeps low: ops, flash, sram or latency. Default: ops."),
     ] = None,
     engine: Annotated[
         str | None,
